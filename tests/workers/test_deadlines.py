@@ -1,0 +1,268 @@
+"""The client against real sockets: servers that are slow, cut off, lie about lengths or send rubbish."""
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from workers.errors import ServiceError, TooLarge, UnreadableAnswer, UpstreamUnavailable
+from workers.swiftia import Swiftia, client
+
+JOB = "job_7Qa1"
+# Reading the system's certificates takes 40 ms each time.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+OK = b'{"id": "job_7Qa1", "status": "PROCESSING"}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+class Server:
+    """Reads one request per connection and lets ``script`` do the rest."""
+
+    def __init__(self):
+        self.script = None
+        self.connections = 0
+        self.requests = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            connection, _ = self._socket.accept()
+            with connection, contextlib.suppress(OSError):
+                self.connections += 1
+                request = connection.recv(65536)
+                if not request:
+                    return
+                self.requests.append(request)
+                self.script(connection)
+
+    def close(self):
+        # An empty connection is the sign to stop.
+        socket.create_connection(self._socket.getsockname()).close()
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    made = Server()
+    yield made
+    made.close()
+
+
+def ask(server, *, total_s=5.0, read_s=5.0, max_result_bytes=100_000):
+    with client(server.url, "key", read_s=read_s, total_s=total_s, ssl_context=NO_TLS) as made:
+        return Swiftia(made, max_result_bytes=max_result_bytes).job(JOB)
+
+
+def sending(*parts):
+    def script(connection):
+        for part in parts:
+            connection.sendall(part)
+
+    return script
+
+
+def trickling(beginning, part):
+    def script(connection):
+        connection.sendall(beginning)
+        while True:
+            connection.sendall(part)
+            time.sleep(0.02)  # the pace of a slow server, waited for by nobody
+
+    return script
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: %d\r\n\r\n" % len(OK) + OK,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(OK[:5]) + chunk(OK[5:]) + b"0\r\n\r\n",
+        HEAD + b"\r\n" + OK,
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" + HEAD + b"Content-Length: %d\r\n\r\n" % len(OK) + OK,
+    ],
+    ids=["length", "chunks", "until the end", "after an interim answer"],
+)
+def test_every_framing_gives_the_bytes_as_sent(server, answer):
+    server.script = sending(answer)
+    assert ask(server)[1] == OK
+
+
+def test_each_request_has_a_connection_of_its_own(server):
+    server.script = sending(HEAD + b"Content-Length: %d\r\n\r\n" % len(OK) + OK)
+    before = server.connections
+    with client(server.url, "key") as made:
+        swiftia = Swiftia(made, max_result_bytes=1000)
+        swiftia.job(JOB)
+        swiftia.job(JOB)
+    assert server.connections == before + 2
+    assert b"\r\nConnection: close\r\n" in server.requests[-1]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "part"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"),
+        (HEAD, b"A: b\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        (HEAD + b"Content-Length: 9999\r\n\r\n", b" "),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunk(b" ")),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;", b"x"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
+        (b"HTTP/1.1 503 No\r\nContent-Length: 9999\r\n\r\n", b" "),
+    ],
+    ids=["status", "header", "headers", "interim", "body", "chunks", "frame", "trailers", "error body"],
+)
+def test_a_trickle_ends_at_the_deadline(server, beginning, part):
+    server.script = trickling(beginning, part)
+    started = time.monotonic()
+    with pytest.raises(UpstreamUnavailable) as caught:
+        ask(server, total_s=0.2)
+    assert caught.value.sent
+    assert time.monotonic() - started < 2
+
+
+def test_silence_ends_at_the_read_timeout(server):
+    gone = threading.Event()
+    server.script = lambda _: gone.wait(5)
+    with pytest.raises(UpstreamUnavailable) as caught:
+        ask(server, read_s=0.1)
+    gone.set()
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        HEAD,
+        HEAD + b"Content-Length: 100\r\n\r\n" + OK,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(OK),
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n" + OK,
+        HEAD + b"Content-Length: -5\r\n\r\n" + OK,
+        HEAD + b"Content-Length: 99999999999999999999999\r\n\r\n" + OK,
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 999999 OK\r\n\r\n",
+    ],
+)
+def test_a_cut_or_broken_answer(server, answer):
+    server.script = sending(answer)
+    with pytest.raises((UpstreamUnavailable, TooLarge)) as caught:
+        ask(server)
+    assert isinstance(caught.value, TooLarge) or caught.value.sent
+
+
+@pytest.mark.parametrize("beginning", [b"", HEAD + b"Content-Length: 100\r\n\r\n" + OK])
+def test_a_reset(server, beginning):
+    def script(connection):
+        connection.sendall(beginning)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    server.script = script
+    with pytest.raises(UpstreamUnavailable) as caught:
+        ask(server)
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 2000000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"\r\n"]
+)
+def test_an_endless_answer_is_let_go_at_the_cap(server, head):
+    sent = []
+
+    def script(connection):
+        connection.sendall(HEAD + head)
+        while len(sent) < 10_000:
+            connection.sendall(chunk(b"x" * 10_000) if b"chunked" in head else b"x" * 10_000)
+            sent.append(10_000)
+
+    server.script = script
+    with pytest.raises(TooLarge):
+        ask(server)
+    assert len(sent) < 10_000
+
+
+def test_a_long_or_cut_refusal_is_judged_by_its_status(server):
+    for length in (10, 1_000_000):
+        server.script = sending(b"HTTP/1.1 502 Bad\r\nContent-Length: 9999999\r\n\r\n" + b"x" * length)
+        with pytest.raises(UpstreamUnavailable, match="status 502"):
+            ask(server)
+
+
+def test_nobody_listens():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with client(f"http://127.0.0.1:{port}", "key") as made, pytest.raises(UpstreamUnavailable) as caught:
+        Swiftia(made, max_result_bytes=1000).job(JOB)
+    assert not caught.value.sent
+    assert "refused" in caught.value.message.lower()
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".test", "nowhere.invalid"])
+def test_a_host_without_an_address(host):
+    with client(f"http://{host}", "key") as made, pytest.raises(UpstreamUnavailable) as caught:
+        Swiftia(made, max_result_bytes=1000).job(JOB)
+    assert not caught.value.sent
+
+
+def test_no_tls_where_tls_is_asked_for(server):
+    server.script = sending(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with (
+        client(server.url.replace("http:", "https:"), "key") as made,
+        pytest.raises(UpstreamUnavailable) as caught,
+    ):
+        Swiftia(made, max_result_bytes=1000).job(JOB)
+    assert not caught.value.sent
+
+
+def test_a_handshake_that_never_ends(server):
+    server.script = trickling(b"\x16\x03\x03\x40\x00", b"\x00")
+    started = time.monotonic()
+    with (
+        client(server.url.replace("http:", "https:"), "key", connect_s=3, total_s=0.2) as made,
+        pytest.raises(UpstreamUnavailable) as caught,
+    ):
+        Swiftia(made, max_result_bytes=1000).job(JOB)
+    assert not caught.value.sent
+    assert time.monotonic() - started < 2
+
+
+NAMES = st.sampled_from(["Location", "Set-Cookie", "Content-Encoding", "Content-Type", "Retry-After", "Date", "Link"])
+NASTY = st.binary(max_size=30) | st.sampled_from(
+    [b"http://[::1", b"http://a:b:c/", b"//", b"http://\xff/", b"a=b; expires=x; Max-Age=y", b"gzip", b"x" * 9000]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(status=st.integers(200, 599), headers=st.lists(st.tuples(NAMES, NASTY), max_size=3), body=st.binary(max_size=60))
+@example(status=302, headers=[("Location", b"http://[::1")], body=b"")
+@example(status=302, headers=[("Location", b"https://:99999999/")], body=b"")
+@example(status=301, headers=[("Location", b"http://\xff\xfe")], body=b"")
+def test_any_answer_is_read_or_ours(server, status, headers, body):
+    lines = b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in headers)
+    server.script = sending(b"HTTP/1.1 %d X\r\n%s\r\n%s" % (status, lines, body))
+    with contextlib.suppress(ServiceError):
+        ask(server)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(answer=st.binary(max_size=80))
+def test_any_bytes_are_ours(server, answer):
+    server.script = sending(answer)
+    with pytest.raises((UpstreamUnavailable, UnreadableAnswer)):
+        ask(server)

@@ -1,0 +1,141 @@
+"""An HTTP transport for exchanges that end: one connection a request, and none of them lives longer than ``total_s``.
+
+The timeouts of an HTTP library hold for one read. A server that sends a byte now and then, be it in the headers, the
+body or the frame of a chunk, never meets them; here each read gets what is left of the whole time.
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore2
+import httpx2
+
+Clock = Callable[[], float]
+
+
+class DeadlineTransport(httpx2.BaseTransport):
+    """Raises the errors of httpx2: a connection past its deadline is a ``ConnectTimeout`` or a ``ReadTimeout``.
+
+    Looking up the host's name is outside of our reach: the resolver has timeouts of its own.
+    """
+
+    def __init__(self, *, total_s: float, ssl_context: ssl.SSLContext, clock: Clock = time.monotonic) -> None:
+        # No connection is kept for a second request. An idle one that the server closes as we write would leave a POST
+        # of which nobody can tell whether it took effect; and so a connection's age is the age of its request.
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=ssl_context,
+            max_keepalive_connections=0,
+            network_backend=_Backend(total_s, clock),
+        )
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        with _errors_of_httpx2():
+            answer = self._pool.handle_request(
+                httpcore2.Request(
+                    method=request.method,
+                    url=httpcore2.URL(
+                        scheme=request.url.raw_scheme,
+                        host=request.url.raw_host,
+                        port=request.url.port,
+                        target=request.url.raw_path,
+                    ),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx2.SyncByteStream):
+    def __init__(self, answer: httpcore2.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _errors_of_httpx2():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+@contextmanager
+def _errors_of_httpx2() -> Iterator[None]:
+    try:
+        yield
+    except (
+        httpcore2.TimeoutException,
+        httpcore2.NetworkError,
+        httpcore2.ProtocolError,
+        httpcore2.UnsupportedProtocol,
+    ) as error:
+        # Both libraries name them alike.
+        kind: type[httpx2.TransportError] = getattr(httpx2, type(error).__name__)
+        raise kind(str(error)) from None
+
+
+class _Backend(httpcore2.SyncBackend):
+    def __init__(self, total_s: float, clock: Clock) -> None:
+        self._total_s = total_s
+        self._clock = clock
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        end = self._clock() + self._total_s
+        try:
+            stream = super().connect_tcp(host, port, _sooner(timeout, self._total_s), local_address, socket_options)
+        except ValueError as error:  # a host name that the resolver cannot even encode
+            raise httpcore2.ConnectError(str(error)) from None
+        return _Stream(stream, end, self._clock)
+
+
+class _Stream(httpcore2.NetworkStream):
+    """``end``: the moment on ``clock`` when the connection is past its deadline."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, end: float, clock: Clock) -> None:
+        self._stream = stream
+        self._end = end
+        self._clock = clock
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._left(timeout, httpcore2.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._left(timeout, httpcore2.WriteTimeout))
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        left = self._left(timeout, httpcore2.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._end, self._clock)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _left(self, timeout: float | None, error: type[httpcore2.TimeoutException]) -> float:
+        left = self._end - self._clock()
+        if left <= 0:
+            raise error("the answer took longer than the whole time allowed")
+        return _sooner(timeout, left)
+
+
+def _sooner(timeout: float | None, left: float) -> float:
+    return left if timeout is None else min(timeout, left)

@@ -1,0 +1,186 @@
+"""The wire to Swiftia: one method per request, each handing a bounded answer to the pure readers.
+
+What an answer means is decided in ``results``, ``renders`` and ``refusals``. Nothing is tried twice here, no redirect
+followed, no cookie kept, no proxy taken from the environment.
+"""
+
+import json
+import re
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.cookiejar import CookieJar
+from importlib import metadata
+from typing import Any, Final
+
+import httpx2
+
+from workers.deadlines import DeadlineTransport
+from workers.documents import parse_json
+from workers.errors import InvalidInput, InvalidSettings, ServiceError, UnreadableAnswer
+from workers.exchanges import Answer, Exchanges, Reply, ignore
+from workers.identifiers import job_id as checked_job_id
+from workers.refusals import refusal
+from workers.renders import RenderReport, is_render_failure, read_report, read_started
+from workers.renders import render_id as checked_render_id
+from workers.results import Result, read_created, read_result
+
+__all__ = ["Answer", "Swiftia", "client", "ignore"]
+
+MAX_SMALL_BYTES: Final = 1 << 20
+# These two speak of the request, whatever a body says of a render.
+_NEVER_OF_A_RENDER = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+class _NoCookies(CookieJar):
+    def extract_cookies(self, *_: Any) -> None:
+        """Keep none, and parse none."""
+
+
+def client(
+    base_url: str,
+    api_key: str,
+    *,
+    connect_s: float = 5,
+    read_s: float = 20,
+    total_s: float = 60,
+    ssl_context: ssl.SSLContext | None = None,
+    transport: httpx2.BaseTransport | None = None,
+) -> httpx2.Client:
+    """Make the client that ``Swiftia`` works with. All times in seconds; ``total_s`` holds for a whole exchange.
+
+    A ``transport`` of the caller's takes the place of the network, and of ``total_s`` with it. Raise
+    ``InvalidSettings`` for an address or a key that cannot be sent.
+    """
+    _check(base_url, api_key)
+    if transport is None:
+        context = ssl_context or httpx2.create_ssl_context(trust_env=False)
+        transport = DeadlineTransport(total_s=total_s, ssl_context=context)
+    return httpx2.Client(
+        base_url=base_url,
+        headers={
+            "Authorization": f"Bearer {api_key}",
+            "User-Agent": f"swiftia-receiver/{_version()}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # so that a cap on bytes received is one on bytes kept
+            "Connection": "close",
+        },
+        cookies=_NoCookies(),
+        timeout=httpx2.Timeout(read_s, connect=connect_s, pool=connect_s),
+        follow_redirects=False,
+        trust_env=False,
+        transport=transport,
+    )
+
+
+def _check(base_url: str, api_key: str) -> None:
+    problems = []
+    try:
+        url = httpx2.URL(base_url)
+    except httpx2.InvalidURL:
+        url = httpx2.URL()
+    # User and password in the address would be sent in the place of the key.
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        problems.append("SWIFTIA_BASE_URL is no http(s) address without a user; set it to https://app.swiftia.io")
+    if not re.fullmatch(r"[\x21-\x7e]{1,4096}", api_key, re.ASCII):
+        problems.append("SWIFTIA_API_KEY is empty or has signs that no header can carry; copy the key again")
+    if problems:
+        raise InvalidSettings(problems)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("swiftia-receiver")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "0"
+
+
+class Swiftia:
+    """Each method sends one request. It raises the errors of ``refusals``, ``UpstreamUnavailable`` when no whole answer
+    came, and ``UnreadableAnswer`` or ``TooLarge`` for a success that cannot be read: a POST has taken effect then.
+    """
+
+    def __init__(
+        self,
+        client: httpx2.Client,
+        *,
+        max_result_bytes: int,
+        answered: Callable[[Answer], None] = ignore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._exchanges = Exchanges(client, answered=answered, clock=clock)
+        self._max_result_bytes = max_result_bytes
+        self._key = client.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+
+    def create_job(self, body: Mapping[str, object]) -> str:
+        """Submit a job with Swiftia's own body and return its id. Called again it makes, and bills, a second job."""
+        doing = "submitting the job"
+        return read_created(self._post("/api/jobs", body, doing))
+
+    def job(self, job_id: str) -> tuple[Result, bytes]:
+        """Return what the job says, and its document's bytes as received, for keeping."""
+        doing, path = f"reading job {checked_job_id(job_id)}", f"/api/jobs/{job_id}"
+        reply = self._exchanges.get(path, route="/api/jobs/{id}", doing=doing, limit=self._max_result_bytes)
+        return read_result(self._success(reply, doing), job_id=job_id), reply.body
+
+    def start_render(self, body: Mapping[str, object]) -> str:
+        """Start a render and return its id. Called again it starts, and may bill, a second one."""
+        return read_started(self._post("/api/render", body, "starting the render"))
+
+    def render(self, render_id: str) -> RenderReport:
+        """Return how the render is doing. A failed render is a report and no error, whatever status it comes with."""
+        doing, path = f"watching render {checked_render_id(render_id)}", f"/api/render/{render_id}"
+        reply = self._exchanges.get(path, route="/api/render/{id}", doing=doing, limit=MAX_SMALL_BYTES)
+        failed = not reply.ok and _tells_of_failure(reply)
+        document = _document(reply, doing) if failed else self._success(reply, doing)
+        return read_report(document, status_code=reply.status)
+
+    def uploads(self) -> dict[str, object]:
+        """Return ``{subSize, usedSize, usedSizePercent, files}`` as Swiftia says it [SEED1]; the sizes are in MB."""
+        # Bounded like a result: the list of files has no documented end.
+        doing = "reading the storage"
+        reply = self._exchanges.get("/api/uploads", route="/api/uploads", doing=doing, limit=self._max_result_bytes)
+        document = self._success(reply, doing)
+        if not isinstance(document, dict):
+            raise UnreadableAnswer(f"{doing}: Swiftia's answer is no JSON object; check SWIFTIA_BASE_URL")
+        return document
+
+    def _post(self, path: str, body: Mapping[str, object], doing: str) -> object:
+        content = _encode(body, doing)
+        return self._success(self._exchanges.post(path, content, doing=doing, limit=MAX_SMALL_BYTES), doing)
+
+    def _success(self, reply: Reply, doing: str) -> object:
+        if not reply.ok:
+            raise self._refusal(reply, doing)
+        return _document(reply, doing)
+
+    def _refusal(self, reply: Reply, doing: str) -> ServiceError:
+        # Some servers quote what they were sent.
+        body = reply.body.replace(self._key, b"[key]") if self._key else reply.body
+        return refusal(reply.status, reply.headers, body, doing=doing)
+
+
+def _encode(body: Mapping[str, object], doing: str) -> bytes:
+    try:
+        return json.dumps(dict(body), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = type(error).__name__
+    raise InvalidInput(f"{doing}: the request cannot be written as JSON ({problem}); use plain JSON values only")
+
+
+def _document(reply: Reply, doing: str) -> object:
+    try:
+        return parse_json(reply.body, what=f"{doing}: Swiftia's answer")
+    except InvalidInput as error:
+        problem = error.message
+    raise UnreadableAnswer(f"{problem}; check SWIFTIA_BASE_URL, or whether Swiftia is under maintenance")
+
+
+def _tells_of_failure(reply: Reply) -> bool:
+    if reply.status in _NEVER_OF_A_RENDER:
+        return False
+    try:
+        return is_render_failure(parse_json(reply.body, what="the render"))
+    except InvalidInput:
+        return False
