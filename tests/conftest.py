@@ -1,0 +1,62 @@
+"""Real Valkey for every test that wants one, and waiting for conditions instead of sleeping."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+import pytest
+from redis import Redis
+
+from workers.valkey import EmbeddedValkey
+
+T = TypeVar("T")
+
+
+class Eventually(Protocol):
+    def __call__(
+        self,
+        condition: Callable[[], T],
+        timeout: float = 10,
+        every: float = 0.02,
+        message: str = "",
+    ) -> T: ...
+
+
+def _eventually(condition: Callable[[], T], timeout: float = 10, every: float = 0.02, message: str = "") -> T:
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(message or f"not within {timeout} s; the last value was {value!r}")
+        time.sleep(every)
+    return value
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Eventually:
+    """Wait until ``condition()`` is truthy and return its value; fail with ``message`` after ``timeout`` seconds."""
+    return _eventually
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """One embedded Valkey for the whole run. Kill or stop your own instead: ``EmbeddedValkey(tmp_path / "valkey")``."""
+    server = EmbeddedValkey(tmp_path_factory.mktemp("shared") / "valkey")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey_server: EmbeddedValkey) -> str:
+    """Return the URL of an empty database."""
+    with contextlib.closing(Redis.from_url(valkey_server.url)) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """Yield a client of an empty database; it answers bytes."""
+    with contextlib.closing(Redis.from_url(redis_url)) as client:
+        yield client
