@@ -1,0 +1,117 @@
+"""Artifacts in a folder of this machine: what was written survives a power cut, and is never seen half written.
+
+Plain files, without the library that speaks to buckets: it does not sync what it writes, and it never answers in a
+process that was forked after its first use, which is how workers are made.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from workers.errors import StoreUnavailable
+
+_PIECE = 1 << 16
+_STAGED = ".staged"
+
+
+class Disk:
+    """Makes ``root`` if it is missing. Every path is relative to it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        with self.failures():
+            missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+            root.mkdir(parents=True, exist_ok=True)
+            for folder in missing:
+                _sync(folder.parent)
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[IO[bytes]]:
+        """Yield a file that takes the name ``path`` when the block ends well, and is gone when it does not."""
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target)
+        # The name stays locked as long as its writer lives: what can be locked belongs to nobody any more.
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", suffix=_STAGED, delete=False
+        ) as staged:
+            try:
+                fcntl.flock(staged, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield staged.file
+                staged.flush()
+                os.fsync(staged.fileno())
+                os.replace(staged.name, target)  # noqa: PTH105 - staged.name is text
+            except BaseException:
+                Path(staged.name).unlink(missing_ok=True)
+                raise
+        # The name and every folder above it may be new; whoever made a folder may not have synced it yet.
+        for folder in (target.parent, *target.parent.parents):
+            _sync(folder)
+            if folder == self._root:
+                break
+
+    def stream(self, path: str, start: int, end: int) -> Iterator[bytes]:
+        with (self._root / path).open("rb") as file:
+            file.seek(start)
+            left = end - start
+            while left > 0 and (piece := file.read(min(_PIECE, left))):
+                left -= len(piece)
+                yield piece
+
+    def size(self, path: str) -> int | None:
+        try:
+            return (self._root / path).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def list(self, folder: str) -> list[str]:
+        files = (file for file in (self._root / folder).rglob("*") if file.is_file())
+        return sorted(str(file.relative_to(self._root)) for file in files if file.suffix != _STAGED)
+
+    def delete(self, folder: str) -> None:
+        target = self._root / folder
+        with suppress(FileNotFoundError):
+            shutil.rmtree(target)
+            _sync(target.parent)
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Turn what the disk says into StoreUnavailable."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnavailable(f"{self._root}: {error.strerror or error}; {_fix(error.errno)}") from error
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what killed writers of the same name left behind, but not what another process writes right now."""
+    for staged in target.parent.glob(f".{target.name}.*{_STAGED}"):
+        with suppress(OSError), staged.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            staged.unlink()
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _fix(code: int | None) -> str:
+    match code:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "free some space there or move STORAGE_URL to a larger disk"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "let the service's user write there or point STORAGE_URL elsewhere"
+        case errno.ENOTDIR | errno.EEXIST:
+            return "something that is no folder is in the way; remove it or point STORAGE_URL elsewhere"
+        case _:
+            return "check the disk that STORAGE_URL names"
