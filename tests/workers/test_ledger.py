@@ -1,0 +1,404 @@
+"""The ledger on real Valkey, with a clock of our own: what each script promises, and the invariants after it."""
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+from redis import Redis
+
+from workers import keys
+from workers.errors import Conflict
+from workers.identifiers import JobSubject, RefSubject, RenderSubject, Subject, parse_subject
+from workers.ledger import Ledger
+from workers.records import Accepted, Record
+from workers.work import (
+    CALLBACKS_CAP,
+    CLASSES,
+    DEADLY_CRASHES,
+    FILES,
+    LEASE_S,
+    QUEUE_CAP,
+    TIMELINE_CAP,
+    UPSTREAM,
+)
+
+REF = "r" * 22
+JOB = JobSubject("job_1")
+LEASE_MS = round(LEASE_S * 1000)
+
+
+@dataclass
+class Desk:
+    """A ledger, its clock, and eyes on what it wrote."""
+
+    redis: Redis
+    at: int = 1_800_000_000_000
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.redis, now_ms=lambda: self.at)
+
+    def accept(self, *, ref: str = "", job: str = "", body: bytes = b"{}", receipt: str = "") -> Accepted:
+        return self.ledger.accept(
+            ref=ref, job_id=job, receipt=receipt or f"rc{self.at}", digest=body.hex(), meta={"size": len(body)}, body=body
+        )
+
+    def fields(self, subject: Subject) -> dict[str, str]:
+        return {k.decode(): v.decode() for k, v in self.redis.hgetall(keys.record(subject)).items()}
+
+    def state(self, subject: Subject) -> str | None:
+        return self.fields(subject).get("state")
+
+    def due(self) -> dict[str, tuple[str, float]]:
+        """What is due: subject -> class and time. Fails if a subject stands in two classes."""
+        found: dict[str, tuple[str, float]] = {}
+        for names in CLASSES.values():
+            for name in names:
+                for member, at in self.redis.zrange(keys.due(name), 0, -1, withscores=True):
+                    assert member.decode() not in found
+                    found[member.decode()] = (name, at)
+        return found
+
+    def nudges(self, lane: str = UPSTREAM) -> list[tuple[str, str, int]]:
+        """Take all nudges off a lane: step, subject, attempt."""
+        taken = []
+        while (job_id := self.redis.lpop(f"rq:queue:{lane}")) is not None:
+            data = json.loads(self.redis.hget(f"rq:job:{job_id.decode()}", "data"))
+            assert data[0] == "workers.jobs.run_step"
+            taken.append(tuple(data[2]))
+        return taken
+
+    def begin(self, lane: str = UPSTREAM) -> Record:
+        """Begin the one nudge that waits in a lane."""
+        ((step, subject, attempt),) = self.nudges(lane)
+        record = self.ledger.begin(parse_subject(subject), step, attempt)
+        assert record is not None
+        return record
+
+    def tick(self, lane: str = UPSTREAM, most: int = 50) -> int:
+        return self.ledger.dispatch(lane, most=most).nudged
+
+    def events(self, owner: JobSubject | RefSubject = JOB) -> list[str]:
+        return [json.loads(entry)["event"] for entry in self.redis.lrange(keys.timeline(owner), 0, -1)]
+
+    def fetched(self, renders: int) -> None:
+        """Take a callback and bring the job to the point where its renders are planned."""
+        self.accept(job=str(JOB))
+        record = self.begin()
+        self.ledger.plan(record, [{"request": {"target": n}} for n in range(renders)], {"shorts": renders})
+
+    def render_step(self, state: str, **fields: object) -> Record:
+        self.tick()
+        self.tick(FILES)
+        record = self.begin(FILES if state == "kept" else UPSTREAM)
+        assert self.ledger.move(record, state, fields=fields)
+        return record
+
+
+@pytest.fixture
+def desk(redis: Redis) -> Desk:
+    return Desk(redis)
+
+
+# Callbacks
+
+
+def test_a_callback_makes_its_job_known_due_and_nudged(desk: Desk) -> None:
+    answer = desk.accept(job="job_1", body=b"hello")
+    assert (answer.outcome, answer.owner) == ("new", "job_1")
+    assert desk.state(JOB) == "fetching"
+    assert desk.due() == {"job_1": ("fetch", desk.at + LEASE_MS)}
+    assert desk.nudges() == [("fetch", "job_1", 1)]
+    assert desk.ledger.take_bodies(JOB) == {answer.receipt: b"hello"}
+
+
+def test_the_same_callback_twice_is_one_and_has_the_first_receipt(desk: Desk) -> None:
+    first = desk.accept(job="job_1", receipt="rc-a")
+    second = desk.accept(job="job_1", receipt="rc-b")
+    assert (second.outcome, second.receipt) == ("duplicate", first.receipt)
+    assert len(desk.nudges()) == 1
+    assert [entry["duplicate"] for entry in desk.ledger.callbacks(JOB)] == [False, True]
+    assert len(desk.ledger.take_bodies(JOB)) == 1
+
+
+def test_any_bytes_are_kept_as_they_came(desk: Desk) -> None:
+    body = bytes(range(256))
+    answer = desk.accept(job="job_1", body=body)
+    assert desk.ledger.take_bodies(JOB) == {answer.receipt: body}
+
+
+def test_a_callback_during_its_fetch_brings_one_more_look(desk: Desk) -> None:
+    desk.accept(job="job_1", body=b"early")
+    record = desk.begin()
+    desk.accept(job="job_1", body=b"late")
+    assert desk.nudges() == []
+    assert desk.ledger.move(record, wait_s=300)
+    assert desk.nudges() == [("fetch", "job_1", 2)]
+
+
+def test_a_duplicate_does_not_wait_for_the_next_look(desk: Desk) -> None:
+    desk.accept(job="job_1", body=b"")
+    desk.ledger.move(desk.begin(), wait_s=300)
+    assert desk.accept(job="job_1", body=b"").outcome == "duplicate"
+    assert desk.nudges() == [("fetch", "job_1", 2)]
+
+
+def test_callbacks_that_come_before_the_job_is_known_find_it(desk: Desk) -> None:
+    desk.ledger.open_ref(REF, state="queued", fields={"request": {}, "metadata": {"a": 1}}, due_ms=LEASE_MS)
+    answer = desk.accept(ref=REF, body=b"early")
+    assert (answer.outcome, answer.owner) == ("new", f"ref:{REF}")
+    assert desk.nudges() == []
+    assert desk.ledger.link(REF, "job_1", first_ms=600_000, by="submission") == "new"
+    assert desk.state(JOB) == "fetching"
+    assert desk.nudges() == [("fetch", "job_1", 1)]
+    assert desk.ledger.take_bodies(JOB) == {answer.receipt: b"early"}
+    assert desk.fields(JOB)["metadata"] == '{"a":1}'
+    assert desk.accept(ref=REF, body=b"early").outcome == "duplicate"
+    assert f"ref:{REF}" not in desk.due()
+    assert desk.redis.keys("sr:*:ref:*") == []
+
+
+def test_a_handed_out_url_learns_its_job_from_the_callback(desk: Desk) -> None:
+    desk.ledger.open_ref(REF, state="open", fields={"metadata": {"a": 1}}, due_ms=None)
+    assert desk.accept(ref=REF, job="job_1").owner == "job_1"
+    assert desk.nudges() == [("fetch", "job_1", 1)]
+    assert desk.fields(JOB)["metadata"] == '{"a":1}'
+    assert desk.accept(ref=REF, job="job_2", body=b"other").owner == "job_1"
+
+
+def test_a_callback_without_any_id_is_looked_after(desk: Desk) -> None:
+    desk.ledger.open_ref(REF, state="open", fields={}, due_ms=None)
+    assert desk.accept(ref=REF).owner == f"ref:{REF}"
+    ((subject, (name, _)),) = desk.due().items()
+    assert (subject, name) == (f"ref:{REF}", "submit")
+
+
+def test_a_submission_that_nobody_calls_about_is_looked_at_later(desk: Desk) -> None:
+    desk.ledger.open_ref(REF, state="queued", fields={}, due_ms=LEASE_MS)
+    desk.ledger.link(REF, "job_1", first_ms=600_000, by="submission")
+    assert desk.state(JOB) == "waiting"
+    assert desk.due() == {"job_1": ("reconcile", desk.at + 600_000)}
+    desk.at += 600_001
+    assert desk.tick() == 1
+    assert desk.nudges() == [("fetch", "job_1", 1)]
+
+
+def test_a_ref_belongs_to_one_job(desk: Desk) -> None:
+    desk.ledger.link(REF, "job_1", first_ms=0, by="watch")
+    with pytest.raises(Conflict, match="job_1"):
+        desk.ledger.link(REF, "job_2", first_ms=0, by="watch")
+    assert not desk.ledger.exists(JobSubject("job_2"))
+
+
+def test_a_callback_for_a_settled_job_is_kept_without_a_fetch(desk: Desk) -> None:
+    desk.fetched(0)
+    assert desk.state(JOB) == "finished"
+    desk.accept(job="job_1", body=b"late")
+    assert desk.nudges() == []
+    assert desk.due() == {}
+    assert desk.ledger.unarchived(10) == [JOB]
+
+
+def test_a_new_callback_for_a_failed_job_asks_again_but_a_repeated_one_does_not(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    desk.ledger.move(desk.begin(), "failed")
+    desk.accept(job="job_1")
+    assert desk.nudges() == []
+    desk.accept(job="job_1", body=b"news")
+    assert desk.nudges() == [("fetch", "job_1", 2)]
+
+
+def test_no_more_callbacks_are_kept_than_the_cap(desk: Desk) -> None:
+    for n in range(CALLBACKS_CAP + 3):
+        answer = desk.accept(job="job_1", body=b"%d" % n, receipt=f"rc{n}")
+    assert answer.outcome == "full"
+    assert len(desk.ledger.take_bodies(JOB)) == CALLBACKS_CAP
+    assert len(desk.ledger.callbacks(JOB)) == CALLBACKS_CAP
+
+
+def test_a_full_queue_leaves_the_job_due_for_the_clock(desk: Desk) -> None:
+    for n in range(QUEUE_CAP + 5):
+        desk.accept(job=f"job_{n}")
+    assert len(desk.nudges()) == QUEUE_CAP
+    assert desk.tick() == 5
+
+
+# Attempts
+
+
+def test_an_attempt_is_claimed_once(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    ((step, subject, attempt),) = desk.nudges()
+    assert desk.ledger.begin(parse_subject(subject), step, attempt) is not None
+    assert desk.ledger.begin(parse_subject(subject), step, attempt) is None
+
+
+def test_a_late_run_changes_nothing(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    old = desk.begin()
+    desk.at += LEASE_MS + 1
+    assert desk.tick() == 1
+    new = desk.begin()
+    before = desk.fields(JOB)
+    assert not desk.ledger.move(old, "failed", reason="late")
+    assert not desk.ledger.plan(old, [{}], {})
+    assert not desk.ledger.renew(JOB, old.attempt)
+    assert desk.fields(JOB) == before
+    assert desk.ledger.move(new, "failed")
+
+
+def test_a_renewed_lease_keeps_the_clock_away(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    record = desk.begin()
+    for _ in range(5):
+        desk.at += LEASE_MS - 1
+        assert desk.ledger.renew(JOB, record.attempt)
+        assert desk.tick() == 0
+
+
+def test_a_nudge_that_waits_in_its_queue_is_not_doubled(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    desk.at += LEASE_MS + 1
+    assert desk.tick() == 0
+    assert len(desk.nudges()) == 1
+
+
+def test_a_lost_nudge_comes_back_and_is_no_crash(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    for _ in range(DEADLY_CRASHES + 2):
+        desk.nudges()
+        desk.at += LEASE_MS + 1
+        assert desk.tick() == 1
+    assert desk.state(JOB) == "fetching"
+
+
+def test_what_takes_its_worker_down_again_and_again_is_parked(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    for _ in range(DEADLY_CRASHES - 1):
+        desk.begin()
+        desk.at += LEASE_MS + 1
+        assert desk.tick() == 1
+    desk.begin()
+    desk.at += LEASE_MS + 1
+    assert desk.tick() == 0
+    assert desk.state(JOB) == "parked"
+    assert "died" in desk.fields(JOB)["reason"]
+    assert desk.due() == {}
+
+
+def test_an_illegal_move_names_both_states(desk: Desk) -> None:
+    desk.fetched(1)
+    desk.tick()
+    record = desk.begin()
+    with pytest.raises(Conflict, match=r"planned.*kept"):
+        desk.ledger.move(record, "kept")
+
+
+# Renders
+
+
+def test_a_result_without_renders_finishes_the_job(desk: Desk) -> None:
+    desk.fetched(0)
+    assert desk.state(JOB) == "finished"
+    assert desk.redis.zrange(keys.jobs_in("finished"), 0, -1) == [b"job_1"]
+    assert desk.redis.zrange(keys.jobs_in("fetching"), 0, -1) == []
+
+
+def test_a_job_is_finished_when_its_last_render_is(desk: Desk) -> None:
+    desk.fetched(2)
+    desk.at += 1
+    assert desk.state(JOB) == "rendering"
+    assert desk.tick() == 2
+    for step, subject, attempt in desk.nudges():
+        record = desk.ledger.begin(parse_subject(subject), step, attempt)
+        assert record is not None
+        assert desk.ledger.move(record, "starting", hold=True)
+        assert desk.ledger.move(record, "queued", wait_s=1, fields={"render_id": "x"})
+    desk.at += 1001
+    assert desk.tick() == 2
+    for step, subject, attempt in desk.nudges():
+        assert step == "watch"
+        record = desk.ledger.begin(parse_subject(subject), step, attempt)
+        assert record is not None
+        assert desk.ledger.move(record, "failed" if subject.endswith("/2") else "keeping")
+    assert desk.state(JOB) == "rendering"
+    keep = desk.begin(FILES)
+    assert keep.step == "keep"
+    assert desk.ledger.move(keep, "kept")
+    assert desk.state(JOB) == "finished"
+    assert desk.due() == {}
+
+
+def test_a_parked_render_parks_its_job_once_the_others_have_ended(desk: Desk) -> None:
+    desk.fetched(1)
+    desk.tick()
+    desk.ledger.move(desk.begin(), "parked", reason="preset unknown")
+    assert desk.state(RenderSubject("job_1", 1)) == "parked"
+    assert desk.fields(JOB)["reason"] == "render 1 parked: preset unknown"
+    assert desk.state(JOB) == "parked"
+
+
+# People
+
+
+def test_retry_sets_a_parked_render_going_where_it_stopped(desk: Desk) -> None:
+    desk.fetched(1)
+    desk.tick()
+    desk.ledger.move(desk.begin(), "parked", reason="preset unknown")
+    assert desk.ledger.retry(JOB) == 1
+    assert (desk.state(JOB), desk.state(RenderSubject("job_1", 1))) == ("rendering", "planned")
+    assert desk.tick() == 1
+    assert desk.ledger.retry(JOB) == 0
+
+
+def test_retry_fetches_a_failed_job_again(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    desk.ledger.move(desk.begin(), "failed", fields={"reason": "no speech"})
+    assert desk.ledger.retry(JOB) == 1
+    assert "reason" not in desk.fields(JOB)
+    desk.tick()
+    assert desk.nudges() == [("fetch", "job_1", 2)]
+
+
+def test_erase_leaves_no_key_and_a_late_callback_does_not_bring_it_back(desk: Desk) -> None:
+    desk.ledger.open_ref(REF, state="queued", fields={"request": {}}, due_ms=LEASE_MS)
+    desk.ledger.link(REF, "job_1", first_ms=0, by="submission")
+    desk.accept(ref=REF, body=b"x")
+    desk.ledger.plan(desk.begin(), [{}, {}], {})
+    desk.accept(ref=REF, body=b"y")
+    assert desk.ledger.fence(JOB)
+    assert desk.ledger.erase(JOB)
+    left = {key.decode() for key in desk.redis.keys("*")} - {"rq:queues", "sr:erased", "sr:clock"}
+    assert not [key for key in left if not key.startswith("rq:job:")]
+    assert desk.accept(ref=REF, body=b"z").outcome == "erased"
+    assert desk.accept(job="job_1", body=b"z").outcome == "erased"
+    assert not desk.ledger.exists(JOB)
+
+
+def test_a_fenced_job_takes_no_more_writes(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    record = desk.begin()
+    desk.ledger.fence(JOB)
+    assert not desk.ledger.move(record, "failed")
+
+
+def test_the_timeline_is_capped(desk: Desk) -> None:
+    for n in range(TIMELINE_CAP + 20):
+        desk.accept(job="job_1", body=b"%d" % n)
+    assert len(desk.events()) == TIMELINE_CAP
+
+
+def test_an_outcome_with_strange_text_is_kept_as_it_is(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    reason = 'no "speech" \\ % \u2028 \U0001f600 \n'
+    desk.ledger.move(desk.begin(), "parked", reason=reason)
+    assert desk.fields(JOB)["reason"] == reason
+
+
+def test_redis_own_clock_is_used_when_none_is_given(redis: Redis) -> None:
+    ledger = Ledger(redis)
+    ledger.link("", "job_1", first_ms=0, by="watch")
+    seconds, micros = redis.time()
+    now_ms = seconds * 1000 + micros // 1000
+    created = int(redis.hget(keys.record(JOB), "created"))
+    assert 0 <= now_ms - created < 5000

@@ -1,0 +1,14 @@
+-- Write down a ref before anybody hears of it. ARGV: 1 JSON {now, ref, state, fields{}, due_ms or null}.
+local a = cjson.decode(ARGV[1])
+local at = now_ms(a.now)
+local subject = 'ref:' .. a.ref
+local key = record_key(subject)
+if call('EXISTS', key) == 1 then return 0 end
+call('HSET', key, 'created', at, 'attempt', 0)
+for name, value in pairs(a.fields) do call('HSET', key, name, value) end
+set_state(subject, a.state, at)
+event(subject, at, 'accepted', {state = a.state})
+if a.due_ms ~= cjson.null then
+  if a.due_ms <= 0 then dispatch(subject, a.state, at) else set_due(subject, class_of(subject, a.state), at + a.due_ms) end
+end
+return 1

@@ -1,0 +1,26 @@
+-- The result is kept: write down its renders and go on to them, or finish if there are none.
+-- ARGV: 1 JSON {now, subject, attempt, fields{}, events[], renders[{field: value}]}. Answers 1, 0 if fenced out, -1 if illegal.
+local a = cjson.decode(ARGV[1])
+local at = now_ms(a.now)
+local key = record_key(a.subject)
+local got = call('HMGET', key, 'attempt', 'begun')
+if got[1] ~= a.attempt or got[2] ~= a.attempt then return 0 end
+if not set_state(a.subject, 'rendering', at) then return -1 end
+for name, value in pairs(a.fields) do call('HSET', key, name, value) end
+call('HSET', key, 'renders', #a.renders)
+call('HDEL', key, 'begun', 'crashes', 'nudge', 'heard', 'tries', 'reason')
+clear_due(a.subject) -- its renders carry it from here
+for _, entry in ipairs(a.events) do event(a.subject, at, entry[1], entry[2]) end
+for n, fields in ipairs(a.renders) do
+  local render = a.subject .. '/' .. n
+  local list = {}
+  for name, value in pairs(fields) do
+    list[#list + 1] = name
+    list[#list + 1] = value
+  end
+  call('HSET', record_key(render), 'created', at, 'attempt', 0, unpack(list))
+  set_state(render, 'planned', at)
+  set_due(render, 'render', at + n - 1) -- in the order of the result
+end
+settle_job(a.subject, at)
+return 1

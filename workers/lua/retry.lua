@@ -1,0 +1,47 @@
+-- A person says: again. ARGV: 1 JSON {now, subject}. Answers how many subjects were set going.
+local a = cjson.decode(ARGV[1])
+local at = now_ms(a.now)
+local resume = {starting = 'planned', planned = 'planned', queued = 'queued', rendering = 'queued', keeping = 'keeping'}
+
+local function again(subject, state)
+  local key = record_key(subject)
+  call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries', 'begun', 'nudge', 'heard')
+  set_state(subject, state, at)
+  event(subject, at, 'retried', {to = state})
+  set_due(subject, class_of(subject, state), at)
+end
+
+local key = record_key(a.subject)
+local state = call('HGET', key, 'state')
+if is_ref(a.subject) then
+  if state ~= 'parked' and state ~= 'failed' then return 0 end
+  if not call('HGET', key, 'request') then return 0 end
+  again(a.subject, 'queued')
+  return 1
+end
+if state ~= 'parked' and state ~= 'failed' and state ~= 'finished' then return 0 end
+local total = call('HGET', key, 'renders')
+if not total then
+  again(a.subject, 'fetching')
+  call('HSET', key, 'heard_at', at)
+  return 1
+end
+local going = 0
+for n = 1, tonumber(total) do
+  local render = a.subject .. '/' .. n
+  local got = call('HMGET', record_key(render), 'state', 'parked_from')
+  if got[1] == 'parked' then
+    again(render, resume[got[2]] or 'planned')
+    going = going + 1
+  elseif got[1] == 'failed' then
+    call('HDEL', record_key(render), 'render_id', 'progress')
+    again(render, 'planned')
+    going = going + 1
+  end
+end
+if going > 0 then
+  call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries')
+  set_state(a.subject, 'rendering', at)
+  event(a.subject, at, 'retried', {renders = going})
+end
+return going

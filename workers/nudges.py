@@ -1,0 +1,63 @@
+"""What a nudge looks like as an RQ job: made once by RQ itself, copied by the scripts with other arguments.
+
+RQ's own ``create_job`` and ``to_dict`` say which fields a job has. The scripts only replace three placeholders in its
+arguments, so that taking a callback and nudging a worker is one atomic write without a Python object per nudge.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from redis import Redis
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from workers.work import LANES, STEP_TIMEOUT_S
+
+# The name of this function is stored in every queued job: moving it breaks the jobs that wait.
+ENTRY_POINT = "workers.jobs.run_step"
+_RESULT_TTL_S = 0
+_FAILURE_TTL_S = 3600
+
+
+class StepJob(Job):
+    """An RQ job that runs the one entry point and nothing else, whatever somebody wrote into Redis."""
+
+    @property
+    def func(self) -> object:
+        if self.instance is not None or self.func_name != ENTRY_POINT:
+            raise PermissionError(f"{self.func_name!r} is not the entry point of steps; the job is refused")
+        return super().func
+
+
+@dataclass(frozen=True, slots=True)
+class NudgeTemplate:
+    data: str
+    fields: Mapping[str, str]
+
+
+def queue(connection: Redis, lane: str) -> Queue:
+    return Queue(lane, connection=connection, job_class=StepJob, serializer=JSONSerializer)
+
+
+def template(connection: Redis, lane: str) -> NudgeTemplate:
+    job = queue(connection, lane).create_job(
+        ENTRY_POINT,
+        args=("@STEP@", "@SUBJECT@", "@ATTEMPT@"),
+        timeout=STEP_TIMEOUT_S[lane],
+        result_ttl=_RESULT_TTL_S,
+        failure_ttl=_FAILURE_TTL_S,
+        description="a step of swiftia-receiver",
+    )
+    fields = {name: _text(value) for name, value in job.to_dict().items() if name != "data"}
+    # RQ also reads arguments that are not compressed; placeholders could not be replaced in compressed ones.
+    return NudgeTemplate(data=job.data.decode(), fields=fields)
+
+
+def _text(value: object) -> str:
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def templates(connection: Redis) -> dict[str, NudgeTemplate]:
+    return {lane: template(connection, lane) for lane in LANES}

@@ -1,0 +1,76 @@
+"""The ledger's Lua scripts: each is the shared prelude, the constants of the Python side, and its own file."""
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+
+from workers import states, work
+from workers.nudges import NudgeTemplate
+
+LINK_PATIENCE_S = 60.0
+
+
+def lua_literal(value: object) -> str:
+    """Write a value of strings, numbers, booleans, mappings and sequences as Lua source."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return json.dumps(value, ensure_ascii=True)
+        case Mapping():
+            return "{" + ",".join(f"[{lua_literal(k)}]={lua_literal(v)}" for k, v in value.items()) + "}"
+        case set() | frozenset():
+            return "{" + ",".join(f"[{lua_literal(k)}]=true" for k in sorted(value)) + "}"
+        case list() | tuple():
+            return "{" + ",".join(lua_literal(item) for item in value) + "}"
+    raise TypeError(f"{type(value).__name__} has no Lua form")
+
+
+def constants(nudges: Mapping[str, NudgeTemplate]) -> dict[str, object]:
+    return {
+        "step_of_job": work.STEP_OF_JOB,
+        "step_of_render": work.STEP_OF_RENDER,
+        "step_of_ref": work.STEP_OF_REF,
+        "class_of_job": work.CLASS_OF_JOB,
+        "class_of_step": work.CLASS_OF_STEP,
+        "lane_of_class": work.LANE_OF_CLASS,
+        "classes": work.CLASSES,
+        "lease_ms": round(work.LEASE_S * 1000),
+        "deadly_crashes": work.DEADLY_CRASHES,
+        "queue_cap": work.QUEUE_CAP,
+        "timeline_cap": work.TIMELINE_CAP,
+        "callbacks_cap": work.CALLBACKS_CAP,
+        "link_patience_ms": round(LINK_PATIENCE_S * 1000),
+        "job_moves": states.JOB_MOVES,
+        "render_moves": states.RENDER_MOVES,
+        "ref_moves": states.REF_MOVES,
+        "shown_ref": states.SHOWN_REF,
+        "render_settled": states.RENDER_SETTLED,
+        "nudge": {lane: {"data": nudge.data, "fields": dict(nudge.fields)} for lane, nudge in nudges.items()},
+    }
+
+
+def source(name: str) -> str:
+    return files("workers").joinpath("lua", f"{name}.lua").read_text()
+
+
+class Scripts:
+    """Runs a script by name with one JSON argument; binary arguments may follow."""
+
+    def __init__(self, connection: Redis, nudges: Mapping[str, NudgeTemplate] | None) -> None:
+        self._connection = connection
+        self._prelude = ""
+        if nudges is not None:
+            self._prelude = f"local C = {lua_literal(constants(nudges))}\n{source('prelude')}\n"
+        self._loaded: dict[str, Any] = {}
+
+    def run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = self._connection.register_script(self._prelude + source(name))
+        text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+        return self._loaded[name](args=[text.encode("utf-8", "surrogatepass"), *binary])
