@@ -6,7 +6,7 @@ from typing import Final
 
 from workers.errors import InvalidInput
 
-_FORM = re.compile(r"([0-9]{1,6})/([0-9]{0,6}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)", re.ASCII)
+_FORM = re.compile(r"([0-9]{1,6})/([0-9]{0,13}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)", re.ASCII)
 _UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
@@ -18,8 +18,8 @@ class RateLimit:
     window_ms: int
 
     def __str__(self) -> str:
-        seconds = self.window_ms / 1000
-        return f"{self.requests}/{seconds:g}s"
+        seconds, rest = divmod(self.window_ms, 1000)
+        return f"{self.requests}/{self.window_ms}ms" if rest else f"{self.requests}/{seconds}s"
 
 
 PLANS: Final = {

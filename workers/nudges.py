@@ -7,9 +7,11 @@ arguments, so that taking a callback and nudging a worker is one atomic write wi
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from redis import Redis
+from redis import ConnectionError, Redis, TimeoutError  # noqa: A004 - the library's names
 from rq import Queue
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -19,10 +21,33 @@ from workers.work import LANES, STEP_TIMEOUT_S
 ENTRY_POINT = "workers.jobs.run_step"
 _RESULT_TTL_S = 0
 _FAILURE_TTL_S = 3600
+# What a nudge is written with, and what RQ notes beside it while it runs.
+_READ = frozenset({
+    b"data", b"origin", b"description", b"created_at", b"timeout", b"result_ttl", b"failure_ttl", b"status",
+    b"started_at", b"ended_at", b"last_heartbeat", b"worker_name",
+})  # fmt: skip
 
 
 class StepJob(Job):
-    """An RQ job that runs the one entry point and nothing else, whatever somebody wrote into Redis."""
+    """An RQ job that runs the one entry point and nothing else, whatever somebody wrote into Redis.
+
+    A job that cannot be read counts as gone: RQ's worker would end over it, and the next one too when it cleans up.
+    Fields that no nudge has are not read at all: RQ would call what a job names as its callback.
+    """
+
+    @classmethod
+    def fetch(cls, id: str, connection: Redis | None = None, serializer: Any = None) -> Job:  # noqa: A002 - RQ's name
+        try:
+            return super().fetch(id, connection=connection, serializer=serializer)
+        except (NoSuchJobError, ConnectionError, TimeoutError):
+            raise
+        except Exception as error:
+            raise NoSuchJobError(f"{id!r:.80} is no nudge: {type(error).__name__}") from error
+
+    def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
+        super().restore({name: value for name, value in raw_data.items() if name in _READ})
+        if not 0 < (self.timeout or 0) <= max(STEP_TIMEOUT_S.values()):
+            raise NoSuchJobError(f"{self.key} has no usable timeout")
 
     @property
     def func(self) -> object:

@@ -1,6 +1,7 @@
 """The ledger's Lua scripts: each is the shared prelude, the constants of the Python side, and its own file."""
 
 import json
+import math
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
@@ -18,17 +19,23 @@ def lua_literal(value: object) -> str:
     match value:
         case bool():
             return "true" if value else "false"
-        case int() | float():
+        case int() | float() if math.isfinite(value):
             return repr(value)
         case str():
-            return json.dumps(value, ensure_ascii=True)
+            return '"' + "".join(map(_lua_byte, value.encode("utf-8", "surrogatepass"))) + '"'
         case Mapping():
             return "{" + ",".join(f"[{lua_literal(k)}]={lua_literal(v)}" for k, v in value.items()) + "}"
         case set() | frozenset():
             return "{" + ",".join(f"[{lua_literal(k)}]=true" for k in sorted(value)) + "}"
         case list() | tuple():
             return "{" + ",".join(lua_literal(item) for item in value) + "}"
-    raise TypeError(f"{type(value).__name__} has no Lua form")
+    raise TypeError(f"{value!r:.80} has no Lua form")
+
+
+def _lua_byte(byte: int) -> str:
+    # Not JSON's escapes: Lua 5.1 knows no \u and reads it as a plain u.
+    sign = chr(byte)
+    return sign if sign.isascii() and sign.isprintable() and sign not in '"\\' else f"\\{byte:03d}"
 
 
 def constants(nudges: Mapping[str, NudgeTemplate]) -> dict[str, object]:

@@ -69,7 +69,8 @@ def _rate(text: object) -> RateLimit:
 def _web_url(text: object) -> str:
     url = str(text).strip().rstrip("/")
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    strange = re.search(r"[\s\x00-\x20\x7f]", url) or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or strange:
         raise ValueError("is no http(s) address; write one such as https://hooks.example.org")
     return url
 

@@ -39,9 +39,8 @@ class Desk:
         self.ledger = Ledger(self.redis, now_ms=lambda: self.at)
 
     def accept(self, *, ref: str = "", job: str = "", body: bytes = b"{}", receipt: str = "") -> Accepted:
-        return self.ledger.accept(
-            ref=ref, job_id=job, receipt=receipt or f"rc{self.at}", digest=body.hex(), meta={"size": len(body)}, body=body
-        )
+        name = receipt or f"rc{self.at}"
+        return self.ledger.accept(ref=ref, job_id=job, receipt=name, digest=body.hex(), meta={"size": 1}, body=body)
 
     def fields(self, subject: Subject) -> dict[str, str]:
         return {k.decode(): v.decode() for k, v in self.redis.hgetall(keys.record(subject)).items()}
