@@ -1,0 +1,133 @@
+"""A station: the whole service inside the test's own process, on real Valkey, against a real sandbox.
+
+Nudges are taken off RQ's queues by hand and run here, so a test decides what runs, in what order, and what dies.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from workers.clock import Clock
+from workers.identifiers import parse_subject
+from workers.sandbox import Sandbox, SandboxConfig
+from workers.settings import Settings
+from workers.views import JobView
+from workers.wiring import Services, build
+from workers.work import LANES
+
+Nudge = tuple[str, str, int]
+
+
+@dataclass
+class Station:
+    services: Services
+    sandbox: Sandbox
+    clock: Clock
+    data_dir: Path
+
+    def nudges(self) -> Iterator[Nudge]:
+        """Take what waits in RQ's queues, one after the other, until they are empty."""
+        redis = self.services.redis
+        for lane in LANES:
+            while (name := redis.lpop(f"rq:queue:{lane}")) is not None:
+                step, subject, attempt = json.loads(redis.hget(f"rq:job:{name.decode()}", "data"))[2]
+                redis.delete(f"rq:job:{name.decode()}")
+                yield step, subject, attempt
+
+    def run(self, nudge: Nudge) -> None:
+        step, subject, attempt = nudge
+        self.services.attempts.run(step, parse_subject(subject), attempt)
+
+    def turn(self) -> None:
+        """Do what is due, once."""
+        self.clock.tick()
+        for nudge in self.nudges():
+            self.run(nudge)
+
+    def until(self, condition: Callable[[], object], timeout: float = 20) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true in time"
+            self.turn()
+
+    def submit(self, video: str = "abcdefghijk", **options: object) -> str:
+        """Submit a job and return its id."""
+        submission = self.services.submissions.submit(
+            {"functionName": "VideoShorts", "youtubeVideoId": video}, **options
+        )
+        assert submission.job_id is not None
+        return submission.job_id
+
+    def call(self, job_id: str, body: bytes = b"{}") -> None:
+        """Let a callback for a job come in."""
+        ref = self.view(job_id).summary.ref or ""
+        self.services.ledger.accept(
+            ref=ref, job_id="" if ref else job_id, receipt=f"rc-{job_id}", digest=body.hex(), meta={}, body=body
+        )
+
+    def view(self, job_id: str) -> JobView:
+        found = self.services.catalog.find(job_id)
+        assert found is not None
+        return found
+
+    def state(self, job_id: str) -> str:
+        return self.view(job_id).summary.state
+
+    def settled(self, job_id: str) -> bool:
+        return self.state(job_id) in ("finished", "failed", "parked")
+
+    def done(self, video: str = "abcdefghijk", **options: object) -> JobView:
+        """Submit a job, let its callback come, and work until it has ended."""
+        job_id = self.submit(video, **options)
+        self.call(job_id)
+        self.until(lambda: self.settled(job_id))
+        return self.view(job_id)
+
+    def events(self, job_id: str) -> list[object]:
+        return [event["event"] for event in self.view(job_id).timeline]
+
+    def started(self, job_id: str) -> dict[str, int]:
+        """How many renders Swiftia has started for each short."""
+        counts: dict[str, int] = self.sandbox.books(hashes=False)["renders_per_short"].get(job_id, {})
+        return counts
+
+
+FAST = {"job_seconds": 0.0, "render_seconds": 0.05, "queue_seconds": 0.0, "rate_limit": "1000/1s"}
+
+
+@pytest.fixture
+def make_station(redis: Redis, redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Station]]:
+    """Build a station; ``sandbox`` fields and environment variables can be given."""
+    running: list[Sandbox] = []
+
+    def make(sandbox: dict[str, object] | None = None, **env: str) -> Station:
+        peer = Sandbox(SandboxConfig(port=0, seed="1", **{**FAST, **(sandbox or {})})).start()
+        running.append(peer)
+        given = {
+            "REDIS_URL": redis_url,
+            "DATA_DIR": str(tmp_path / "data"),
+            "SWIFTIA_API_KEY": "sandbox-key",
+            "SWIFTIA_BASE_URL": peer.url,
+            "SWIFTIA_RATE_LIMIT": "1000/1s",
+            "TRUSTED_NETWORKS": "127.0.0.0/8",
+            "RETRY_BASE": "20ms",
+            "RETRY_CAP": "50ms",
+            **env,
+        }
+        services = build(Settings.from_env(given), redis)
+        clock = Clock(services.ledger, services.budget, services.artifacts, redis)
+        return Station(services, peer, clock, tmp_path / "data")
+
+    yield make
+    for peer in running:
+        peer.stop()
+
+
+@pytest.fixture
+def station(make_station: Callable[..., Station]) -> Station:
+    return make_station()

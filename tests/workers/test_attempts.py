@@ -1,0 +1,314 @@
+"""One attempt of a step, against a real ledger: whatever the step says or raises is written as it should be."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+from redis import Redis
+
+from workers.attempts import STEPS, Attempts, Patience, renewed
+from workers.budget import CREDENTIALS_PAUSE_S, NoSlot
+from workers.downloads import Downloads
+from workers.errors import (
+    Conflict,
+    CredentialsRefused,
+    DownloadFailed,
+    InvalidInput,
+    LedgerUnavailable,
+    NotFound,
+    RateLimited,
+    StoreUnavailable,
+    TargetRefused,
+    TooLarge,
+    UnreadableAnswer,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
+from workers.guarded import guarded_client
+from workers.identifiers import JobSubject, RefSubject
+from workers.outcomes import Done, Failed, Outcome, Retry, Wait
+from workers.records import Record
+from workers.steps import Tools
+from workers.work import LEASE_S, RENEW_EVERY_S
+
+JOB = JobSubject("job_1")
+Step = Callable[[Any, Record], Outcome]
+
+
+class Bench:
+    """A job whose fetch is whatever a test says, tried three times at most; waits are 4, 8, 16 s without their luck."""
+
+    def __init__(self, redis: Redis, tools: Tools) -> None:
+        self.redis = redis
+        self.ledger = tools.ledger
+        self._tools = tools
+        self._patience = Patience(max_attempts=3, base_s=4.0, cap_s=60.0, chance=lambda: 0.5)
+
+    def run(self, step: Step) -> None:
+        """Make the job due, and let its next attempt run ``step``."""
+        if not self.ledger.exists(JOB):
+            self.ledger.accept(ref="", job_id=str(JOB), receipt="rc", digest="d", meta={}, body=b"{}")
+        else:
+            self.redis.zadd("sr:due:fetch", {str(JOB): 0})
+            self.ledger.dispatch("upstream", most=1)
+        self.redis.delete("rq:queue:upstream")  # else the clock waits for the nudge that waits there
+        self.attempts(step).run("fetch", JOB, int(self.field("attempt")))
+
+    def attempts(self, step: Step) -> Attempts:
+        return Attempts(self._tools, self._patience, now=lambda: 0.0, steps={**STEPS, "fetch": step})
+
+    def field(self, name: str) -> str:
+        return (self.redis.hget(f"sr:job:{JOB}", name) or b"").decode()
+
+    def due_in(self) -> float:
+        """Tell in how many seconds the job is due; -1 if it never is."""
+        at = self.redis.zscore("sr:due:fetch", str(JOB))
+        seconds, micros = self.redis.time()
+        return -1 if at is None else at / 1000 - seconds - micros / 1e6
+
+
+@pytest.fixture
+def bench(station: Any, redis: Redis) -> Bench:
+    services = station.services
+    tools = Tools(
+        ledger=services.ledger,
+        budget=services.budget,
+        swiftia=services.swiftia,
+        artifacts=services.artifacts,
+        downloads=Downloads(guarded_client(trusted=()), max_bytes=1, deadline_s=1.0),
+        rules={},
+        keep_videos=True,
+        retry_when_unsure=True,
+        reconcile_after_s=600.0,
+        webhook_url=str,
+    )
+    return Bench(redis, tools)
+
+
+def raising(error: Exception) -> Step:
+    def step(_tools: Any, _record: Record) -> Outcome:
+        raise error
+
+    return step
+
+
+def saying(outcome: Outcome) -> Step:
+    return lambda _tools, _record: outcome
+
+
+TEMPORARY = [
+    UpstreamUnavailable("no answer", sent=True),
+    UnreadableAnswer("no answer"),
+    DownloadFailed("no answer"),
+    StoreUnavailable("no answer"),
+]
+PERMANENT = [
+    UpstreamRefused("no way", status=404, kind="not-found"),
+    InvalidInput("no way"),
+    TooLarge("no way"),
+    TargetRefused("no way"),
+    NotFound("no way"),
+    Conflict("no way"),
+]
+
+
+def name_of(error: Exception) -> str:
+    return type(error).__name__
+
+
+@pytest.mark.parametrize("error", TEMPORARY, ids=name_of)
+def test_what_may_pass_is_tried_again_and_parked_in_the_end(bench: Bench, error: Exception) -> None:
+    for tries, wait in ((1, 2.0), (2, 4.0)):
+        bench.run(raising(error))
+        assert (bench.field("state"), bench.field("tries")) == ("fetching", str(tries))
+        assert wait - 1 < bench.due_in() <= wait
+    bench.run(raising(error))
+    assert bench.field("state") == "parked"
+    assert bench.field("reason") == "fetch failed 3 times, last because: no answer"
+    assert bench.due_in() == -1
+
+
+@pytest.mark.parametrize("error", PERMANENT, ids=name_of)
+def test_what_ends_the_same_way_each_time_is_parked_at_once(bench: Bench, error: Exception) -> None:
+    bench.run(raising(error))
+    assert (bench.field("state"), bench.field("reason")) == ("parked", "no way")
+    assert bench.due_in() == -1
+
+
+@pytest.mark.parametrize(
+    ("error", "wait"),
+    [
+        (NoSlot(7.0), 7.0),
+        (CredentialsRefused("mend the key"), CREDENTIALS_PAUSE_S),
+        (RateLimited("slow down", retry_after=9.0), 9.0),
+        (RateLimited("slow down"), 1.0),
+        (RateLimited("slow down", retry_after=0.1), 1.0),
+    ],
+)
+def test_what_is_nobodys_fault_spends_no_attempt(bench: Bench, error: Exception, wait: float) -> None:
+    for _ in range(5):
+        bench.run(raising(error))
+        assert (bench.field("state"), bench.field("tries")) == ("fetching", "0")
+        assert wait - 1 < bench.due_in() <= wait
+
+
+def test_a_refused_key_is_said_loudly(bench: Bench) -> None:
+    with structlog.testing.capture_logs() as logs:
+        bench.run(raising(CredentialsRefused("mend the key")))
+    assert {"event": "swiftia.credentials", "log_level": "error", "reason": "mend the key"} in logs
+
+
+def test_the_time_the_other_side_asked_for_comes_on_top(bench: Bench) -> None:
+    bench.run(raising(UpstreamUnavailable("busy", sent=False, retry_after=100.0)))
+    assert 101 < bench.due_in() <= 102
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("secret body"), KeyError("x"), RecursionError(), MemoryError(), UnicodeDecodeError("u", b"", 0, 1, "")],
+)
+def test_a_fault_of_ours_is_tried_again_logged_and_parked(bench: Bench, error: Exception) -> None:
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            bench.run(raising(error))
+    assert bench.field("state") == "parked"
+    assert type(error).__name__ in bench.field("reason")
+    assert "fault of the receiver" in bench.field("reason")
+    assert "secret body" not in bench.field("reason")
+    assert [entry["exc_info"] for entry in logs if entry["event"] == "step.crashed"] == [error] * 3
+
+
+def test_an_unreachable_ledger_leaves_the_lease_to_run_out(bench: Bench) -> None:
+    with pytest.raises(LedgerUnavailable):
+        bench.run(raising(LedgerUnavailable("gone")))
+    assert bench.field("state") == "fetching"
+    assert bench.field("begun") == bench.field("attempt")
+    assert LEASE_S - 1 < bench.due_in() <= LEASE_S
+    bench.run(saying(Failed("seen")))
+    assert bench.field("state") == "parked"
+
+
+@pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
+def test_a_stopped_process_leaves_the_lease_too(bench: Bench, stop: type[BaseException]) -> None:
+    def step(_tools: Any, _record: Record) -> Outcome:
+        raise stop
+
+    with pytest.raises(stop):
+        bench.run(step)
+    assert bench.field("begun") == bench.field("attempt")
+    assert LEASE_S - 1 < bench.due_in() <= LEASE_S
+
+
+def test_each_outcome_is_written(bench: Bench) -> None:
+    bench.run(saying(Wait(5.0, fields={"title": "A film", "cost": None})))
+    assert (bench.field("title"), bench.field("cost"), bench.field("tries")) == ("A film", "", "0")
+    assert 4 < bench.due_in() <= 5
+    bench.run(saying(Retry("later", at_least=10.0)))
+    assert 11 < bench.due_in() <= 12
+    bench.run(saying(Failed("look at it")))
+    assert (bench.field("state"), bench.field("reason")) == ("parked", "look at it")
+
+
+def test_done_writes_nothing_more(bench: Bench) -> None:
+    def step(tools: Any, record: Record) -> Outcome:
+        tools.ledger.move(record, "failed", fields={"reason": "it says so"})
+        return Done()
+
+    bench.run(step)
+    assert (bench.field("state"), bench.field("reason")) == ("failed", "it says so")
+
+
+def test_a_nudge_that_is_stale_or_doubled_does_nothing(bench: Bench) -> None:
+    ran: list[int] = []
+
+    def step(_tools: Any, record: Record) -> Outcome:
+        ran.append(record.attempt)
+        return Wait(60.0)
+
+    bench.run(step)
+    attempts = bench.attempts(step)
+    for name, subject, attempt in (
+        ("fetch", JOB, 1),
+        ("fetch", JOB, 2),
+        ("render", JOB, 1),
+        ("nonsense", JOB, 1),
+        ("fetch", JobSubject("nobodys"), 1),
+        ("submit", RefSubject("r" * 22), 1),
+    ):
+        attempts.run(name, subject, attempt)
+    assert ran == [1]
+
+
+def test_one_attempt_in_many_threads_runs_once(bench: Bench) -> None:
+    bench.ledger.accept(ref="", job_id=str(JOB), receipt="rc", digest="d", meta={}, body=b"{}")
+    ran: list[int] = []
+    ready = threading.Barrier(8)
+
+    def step(_tools: Any, record: Record) -> Outcome:
+        ran.append(record.attempt)
+        return Failed("seen")
+
+    def worker() -> None:
+        ready.wait()
+        bench.attempts(step).run("fetch", JOB, 1)
+
+    threads = [threading.Thread(target=worker) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ran == [1]
+
+
+# The lease
+
+
+def claimed(bench: Bench) -> Record:
+    bench.ledger.accept(ref="", job_id=str(JOB), receipt="rc", digest="d", meta={}, body=b"{}")
+    record = bench.ledger.begin(JOB, "fetch", 1)
+    assert record is not None
+    return record
+
+
+def renewers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "renew-lease"]
+
+
+def test_a_running_step_renews_its_lease(bench: Bench, eventually: Any) -> None:
+    record = claimed(bench)
+    with renewed(bench.ledger, record, every_s=0.01):
+        for _ in range(3):
+            bench.redis.zadd("sr:due:fetch", {str(JOB): 0})
+            eventually(lambda: bench.due_in() > LEASE_S - 1)
+    eventually(lambda: not renewers())
+
+
+def test_it_stops_when_another_attempt_took_over(bench: Bench, eventually: Any) -> None:
+    record = claimed(bench)
+    with renewed(bench.ledger, record, every_s=0.01):
+        bench.redis.zadd("sr:due:fetch", {str(JOB): 0})
+        bench.redis.hincrby(f"sr:job:{JOB}", "attempt", 1)
+        eventually(lambda: not renewers())
+
+
+def test_it_stops_when_the_step_ends_badly(bench: Bench, eventually: Any) -> None:
+    record = claimed(bench)
+    with pytest.raises(ZeroDivisionError), renewed(bench.ledger, record, every_s=0.01):
+        _ = 1 / 0
+    eventually(lambda: not renewers())
+
+
+def test_it_outlives_a_ledger_that_is_away(bench: Bench, eventually: Any) -> None:
+    record = claimed(bench)
+    with renewed(bench.ledger, record, every_s=0.01):
+        # A key of another kind makes the script fail, as an outage does.
+        bench.redis.rename("sr:due:fetch", "aside")
+        bench.redis.set("sr:due:fetch", "no sorted set")
+        threading.Event().wait(0.1)
+        assert renewers()
+        bench.redis.rename("aside", "sr:due:fetch")
+        bench.redis.zadd("sr:due:fetch", {str(JOB): 0})
+        eventually(lambda: bench.due_in() > LEASE_S - 1)
+    assert RENEW_EVERY_S < LEASE_S
