@@ -1,0 +1,76 @@
+# Needs Python 3.11 to 3.14 and nothing else: everything is installed into .venv, from locked and hashed packages.
+# Another Python: make PYTHON=python3.13. Options for a command: make demo ARGS=--help. Works with make 3.81 (macOS).
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# Hashes say what may be installed; no source package, so that nothing runs while installing and no compiler is needed.
+LOCKED := install --require-hashes --only-binary :all:
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format bench lock install-hooks
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+run: $(VENV)/.run ## Run the whole service on this machine; without SWIFTIA_API_KEY against the built-in sandbox
+	@exec $(BIN)/swiftia-receiver up $(ARGS)
+
+demo: $(VENV)/.run ## See it work: one job from submission to video files, against the sandbox
+	@exec $(BIN)/swiftia-receiver demo $(ARGS)
+
+bench: $(VENV)/.run ## Measure this machine: callbacks acknowledged and jobs carried through
+	@exec $(BIN)/swiftia-receiver bench $(ARGS)
+
+test: check ## Everything of `make check`, then all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## Lint, formatting, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install-hooks: $(VENV)/.dev ## Run `make check` before each commit
+	$(BIN)/pre-commit install
+
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: $(VENV)/.lock ## Lock the dependencies of pyproject.toml anew; newest versions with ARGS=--upgrade
+	$(UV_COMPILE) $(ARGS) pyproject.toml --output-file requirements/run.txt
+	$(UV_COMPILE) $(ARGS) pyproject.toml --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(UV_COMPILE) $(ARGS) --group build --output-file requirements/build.txt
+	$(UV_COMPILE) $(ARGS) --group lock --output-file requirements/lock.txt
+
+# The stamps below make a second call instant; a changed lock file installs what changed.
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null || { \
+	  echo "swiftia-receiver needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
+	  echo "Name another one: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements/run.txt requirements/build.txt pyproject.toml
+	@echo "Installing what the service needs into $(VENV)"
+	@$(PIP) $(LOCKED) -r requirements/run.txt -r requirements/build.txt
+	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	@echo "Installing what its tests need into $(VENV)"
+	@$(PIP) $(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.lock: $(VENV)/.python requirements/lock.txt
+	@$(PIP) $(LOCKED) -r requirements/lock.txt
+	@touch $@

@@ -1,0 +1,13 @@
+"""For those who run gunicorn themselves: ``gunicorn -c deploy/gunicorn.conf.py``. Its values: receiver/server.py."""
+
+import os
+
+from receiver.server import options
+from workers import logs
+from workers.settings import Settings
+
+_settings = Settings.from_env(os.environ)
+logs.configure(_settings)
+
+wsgi_app = "receiver.wsgi:app()"
+globals().update(options(_settings))

@@ -1,0 +1,112 @@
+"""The documents tell the truth: names in them are names in the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from receiver.cli import COMMANDS
+from receiver.frontpage import ROUTES
+from workers.settings import WITHOUT_EFFECT, Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLE = (ROOT / "deploy" / "example.env").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def code(markdown: str) -> str:
+    """Only what stands in code spans and blocks."""
+    spans = re.findall(r"`([^`]+)`", FENCED.sub("", markdown))
+    return "\n".join([*FENCED.findall(markdown), *spans])
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def first_cells(title: str) -> list[str]:
+    return re.findall(r"(?m)^\| `([^`]+)` \|", section(title))
+
+
+def example() -> dict[str, str]:
+    return dict(re.findall(r"(?m)^#?([A-Z][A-Z0-9_]*)=(.*)$", EXAMPLE))
+
+
+def targets() -> dict[str, str]:
+    return dict(re.findall(r"(?m)^([a-z-]+):.*## (.+)$", MAKEFILE))
+
+
+def known() -> set[str]:
+    return {name.upper() for name in Settings.model_fields} | set(WITHOUT_EFFECT)
+
+
+def test_every_setting_is_in_the_example():
+    assert set(example()) == known()
+
+
+def test_every_setting_is_in_the_readme_once():
+    assert sorted(first_cells("Settings")) == sorted(known())
+
+
+def test_the_example_states_the_defaults():
+    stated = {name: value for name, value in example().items() if name not in WITHOUT_EFFECT}
+    assert Settings.from_env(stated) == Settings()
+
+
+def test_the_example_as_it_is_sets_nothing():
+    assert re.findall(r"(?m)^[^#\s].*$", EXAMPLE) == []
+
+
+def test_every_variable_of_the_example_is_explained():
+    blocks = [block.splitlines() for block in EXAMPLE.split("\n\n")]
+    for block in blocks:
+        variables = [line for line in block if re.match(r"#[A-Z_]+=", line)]
+        assert not variables or block[0].startswith("# "), variables
+
+
+@pytest.mark.parametrize("name", WITHOUT_EFFECT)
+def test_what_has_no_effect_is_marked(name):
+    assert re.search(rf"(?m)^# \(without effect yet\) .*\n#{name}=", EXAMPLE)
+    assert re.search(rf"(?m)^\| `{name}` \|.*\*without effect yet\*", README)
+
+
+def test_the_readme_lists_the_commands():
+    assert [cell.removeprefix("swiftia-receiver ") for cell in first_cells("Commands")] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "deploy/example.env", "deploy/compose.yaml"])
+def test_every_command_that_is_named_is_there(document):
+    text = code((ROOT / document).read_text())
+    assert set(re.findall(r"swiftia-receiver (?:-\S+ )*([a-z][a-z-]*)", text)) <= set(COMMANDS)
+
+
+def test_the_readme_lists_the_routes():
+    assert first_cells("Routes") == [route for route, _ in ROUTES]
+
+
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", ".pre-commit-config.yaml", "pyproject.toml"])
+def test_every_make_target_that_is_named_is_there(document):
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"(?<![\w-])make (?:ARGS=\S+ )?([a-z-]+)", code(text) if document.endswith(".md") else text))
+    assert named <= set(targets())
+
+
+def test_make_helps_by_default_and_knows_its_targets():
+    phony = re.search(r"(?m)^\.PHONY: (.+)$", MAKEFILE)
+    assert phony
+    assert sorted(phony[1].split()) == sorted(targets())
+    assert ".DEFAULT_GOAL := help" in MAKEFILE
+
+
+def test_every_file_that_the_readme_names_is_there():
+    named = set(re.findall(r"(?:tests|workers|receiver|deploy|requirements|\.ci)/[\w.*/-]+", code(README)))
+    named |= set(re.findall(r"\]\(([\w./-]+)\)", README))
+    made_by_the_reader = {"deploy/.env"}
+    assert [name for name in sorted(named - made_by_the_reader) if not list(ROOT.glob(name))] == []
+
+
+def test_the_changelog_begins_with_what_is_not_released():
+    headings = re.findall(r"(?m)^## (.+)$", (ROOT / "CHANGELOG.md").read_text())
+    assert headings[0] == "[Unreleased]"
