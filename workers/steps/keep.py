@@ -26,7 +26,7 @@ def keep(tools: Tools, record: Record) -> Outcome:
         "kept",
         fields={"size": kept.size, "sha256": kept.sha256},
         drop=_WORK_FIELDS,
-        events=[("render.kept", {"size": kept.size, "sha256": kept.sha256})],
+        events=[("render.kept", {"size": kept.size})],
     )
     if not moved and not tools.ledger.exists(JobSubject(subject.job_id)):
         tools.artifacts.delete_job(subject.job_id)  # the job was erased meanwhile, and this file with it
