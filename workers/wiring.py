@@ -24,7 +24,7 @@ from workers.steps import Tools
 from workers.submissions import Chance, Submissions
 from workers.swiftia import Swiftia
 from workers.tokens import new_ref, shared_token, token
-from workers.valkey import socket_path
+from workers.valkey import url as embedded_url
 
 _DOWNLOAD_DEADLINE_S = 3 * 3600.0
 # Without a key nothing can be asked of Swiftia: it answers 401, upstream work waits, and the door goes on.
@@ -86,7 +86,7 @@ def redis_url(settings: Settings) -> str:
     """The Redis that was named, or the embedded server's socket."""
     if settings.redis_url is not None:
         return settings.redis_url.get_secret_value()
-    return f"unix://{socket_path(valkey_directory(settings))}"
+    return embedded_url(valkey_directory(settings))
 
 
 def valkey_directory(settings: Settings) -> Path:

@@ -5,7 +5,11 @@ work-horse per step, because a step that takes its process down (out of memory, 
 worker along. Neither matters for the truth: that is in the ledger, and a nudge that is lost comes back by the lease.
 """
 
+import contextlib
+import os
 import signal
+import threading
+import time
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
@@ -26,6 +30,7 @@ from workers.wiring import build, redis_url
 _WORKER_TTL_S = 18
 _MAINTENANCE_S = 30
 _MONITORING_S = 5
+_GRACE_LOOK_S = 0.5
 
 _log = structlog.get_logger("workers.worker")
 
@@ -38,8 +43,11 @@ class StepWorker(Worker):
     between two jobs. ``tests/workers/test_rq_contract.py`` pins that place.
     """
 
+    stop_asked_at: float | None = None
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
+        self.stop_asked_at = time.monotonic()
         self._shutdown_requested_date = datetime.now(UTC)
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
@@ -64,6 +72,18 @@ class StepWorker(Worker):
             self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]
 
 
+def end_by_force(worker: StepWorker, grace_s: float) -> None:
+    """End the process once a stop was asked for and ``grace_s`` seconds have passed: the ledger brings its step back.
+
+    RQ waits for a step, and for a Redis that is gone, as long as it takes.
+    """
+    while worker.stop_asked_at is None or time.monotonic() - worker.stop_asked_at < grace_s:
+        time.sleep(_GRACE_LOOK_S)
+    with contextlib.suppress(Exception):
+        worker.kill_horse()
+    os._exit(1)
+
+
 def step_worker(connection: Redis, lane: str) -> StepWorker:
     options: dict[str, Any] = {
         "worker_ttl": _WORKER_TTL_S,
@@ -86,5 +106,7 @@ def run_worker(settings: Settings, lane: str) -> None:
     services = build(settings, redis)
     jobs.bind(services.attempts)
     _log.info("worker.started", lane=lane)
-    step_worker(redis, lane).work(logging_level="WARNING", with_scheduler=False)
+    worker = step_worker(redis, lane)
+    threading.Thread(target=end_by_force, args=(worker, settings.grace_seconds), name="grace", daemon=True).start()
+    worker.work(logging_level="WARNING", with_scheduler=False)
     _log.info("worker.stopped", lane=lane)

@@ -1,0 +1,105 @@
+"""``/api/jobs``: submit, watch, list and show jobs; ``/api/callbacks``: callback URLs."""
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Response, request
+
+from receiver import requests
+from receiver.answers import json_answer
+from workers.artifacts import Artifacts
+from workers.catalog import Catalog
+from workers.documents import parse_json
+from workers.errors import InvalidInput, LedgerUnavailable, NotFound, StoreUnavailable, TooLarge, UnreadableAnswer
+from workers.identifiers import RefSubject
+from workers.paths import result_path
+from workers.results import Short, read_result
+from workers.submissions import Submission, Submissions
+from workers.views import JobView
+
+
+class Jobs:
+    def __init__(
+        self, catalog: Catalog, submissions: Submissions, artifacts: Artifacts, *, max_result_bytes: int
+    ) -> None:
+        self._catalog = catalog
+        self._submissions = submissions
+        self._artifacts = artifacts
+        self._max_result_bytes = max_result_bytes
+
+    def add_to(self, api: Blueprint) -> None:
+        api.add_url_rule("/jobs", view_func=self.submit, methods=["POST"])
+        api.add_url_rule("/jobs", view_func=self.listed, methods=["GET"])
+        api.add_url_rule("/jobs/<name>", view_func=self.show, methods=["GET"])
+        api.add_url_rule("/jobs/<name>", view_func=self.watch, methods=["PUT"])
+        api.add_url_rule("/callbacks", view_func=self.callback_url, methods=["POST"])
+
+    def submit(self) -> Response:
+        order = requests.read_order(request)
+        wait = not requests.prefers_async(request)
+        submission = self._submissions.submit(
+            order.request,
+            metadata=order.metadata,
+            render=order.render,
+            idempotency_key=requests.idempotency_key(request),
+            wait=wait,
+        )
+        headers = {"Location": f"/api/jobs/{submission.job_id or submission.ref}"}
+        if submission.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        if not wait:
+            headers["Preference-Applied"] = "respond-async"
+        return json_answer(self._body_of(submission), 201 if submission.job_id else 202, headers)
+
+    def watch(self, name: str) -> Response:
+        outcome = self._submissions.watch(name, requests.read_ref(request))
+        status = 201 if outcome == "new" else 200
+        return json_answer(self._body(find(self._catalog, name)), status, {"Location": f"/api/jobs/{name}"})
+
+    def listed(self) -> Response:
+        page = self._catalog.jobs(
+            requests.state_of(request), request.args.get("cursor") or None, requests.limit_of(request)
+        )
+        return json_answer({"jobs": [item.as_json() for item in page.items], "next": page.next})
+
+    def show(self, name: str) -> Response:
+        return json_answer(self._body(find(self._catalog, name)))
+
+    def callback_url(self) -> Response:
+        metadata, render, shared = requests.read_callback_order(request)
+        if shared:
+            return json_answer({"ref": None, "url": self._submissions.shared_url})
+        ref, url = self._submissions.callback_url(metadata=metadata, render=render)
+        return json_answer({"ref": ref, "url": url}, 201, {"Location": f"/api/jobs/{ref}"})
+
+    def _body_of(self, submission: Submission) -> dict[str, object]:
+        # The job is submitted, and will be paid for: failing to look at it now must not read as a failed submission.
+        try:
+            return self._body(find(self._catalog, submission.job_id or submission.ref))
+        except (LedgerUnavailable, StoreUnavailable, NotFound):
+            return {
+                "id": submission.job_id,
+                "ref": submission.ref,
+                "state": submission.state,
+                "reason": submission.reason,
+            }
+
+    def _body(self, view: JobView) -> dict[str, object]:
+        return view.as_json(self._shorts(view))
+
+    def _shorts(self, view: JobView) -> Sequence[Short]:
+        if not view.has_result or isinstance(view.subject, RefSubject):
+            return ()
+        job_id = view.subject.job_id
+        try:
+            raw = self._artifacts.get(result_path(job_id), max_bytes=self._max_result_bytes)
+            return read_result(parse_json(raw, what="the kept result"), job_id=job_id).shorts
+        except (NotFound, InvalidInput, TooLarge, UnreadableAnswer):
+            return ()  # it was read once, when it came; what is gone or spoilt since is no reason to hide the job
+
+
+def find(catalog: Catalog, name: str) -> JobView:
+    """``name``: a job id or a ref. Raise NotFound."""
+    view = catalog.find(name)
+    if view is None:
+        raise NotFound("no job is known here by that id or ref; PUT /api/jobs/<id> makes one known")
+    return view

@@ -1,0 +1,101 @@
+"""The commands that run the service, or one process of it."""
+
+# ruff: noqa: PLC0415 - each process imports what it runs and no more: a worker has no use for Flask
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+import structlog
+
+from workers import logs
+from workers.settings import Settings
+from workers.work import LANES
+
+_log = structlog.get_logger("receiver")
+Env = Mapping[str, str]
+
+
+def _say(words: str) -> None:
+    click.echo(words)
+    sys.stdout.flush()
+
+
+@click.command(short_help="Run everything on this machine.")
+@click.option("--no-sandbox", is_flag=True, help="Refuse to start without SWIFTIA_API_KEY.")
+@click.pass_obj
+def up(env: Env, *, no_sandbox: bool) -> None:
+    """Run everything on this machine: Valkey (unless REDIS_URL is set), web, clock and workers.
+
+    Without SWIFTIA_API_KEY it also runs the sandbox, a stand-in for Swiftia, on SANDBOX_PORT (PORT + 10 by default),
+    and trusts downloads from 127.0.0.0/8. SIGTERM or Ctrl-C stops everything in order: the workers end their steps
+    within GRACE_SECONDS, then the door closes, then Valkey. WORKERS processes are split over the two lanes, one for
+    what talks to Swiftia and one for downloads.
+    """
+    from receiver import launch, machine
+
+    plan = launch.plan(env, sandbox_allowed=not no_sandbox)
+    logs.configure(plan.settings)
+    machine.run(plan, env, say=_say)
+
+
+@click.command(short_help="Run the web processes only.")
+@click.pass_obj
+def web(env: Env) -> None:
+    """Run the web processes: the door for callbacks, the API and the console."""
+    from receiver import launch, server
+
+    settings = Settings.from_env(env)
+    logs.configure(settings)
+    for name in launch.without_effect(env):
+        _log.warning("setting.without_effect", name=name, hint="this version has no such feature yet")
+    server.run(settings)
+
+
+@click.command(short_help="Run worker processes only.")
+@click.option("--lane", type=click.Choice(LANES), help="Work on this lane only.")
+@click.option("--count", type=click.IntRange(1, 256), help="Processes; by default 1 with --lane, else WORKERS.")
+@click.pass_obj
+def worker(env: Env, *, lane: str | None, count: int | None) -> None:
+    """Run worker processes: of one lane, or WORKERS of them split over all lanes."""
+    settings = Settings.from_env(env)
+    logs.configure(settings)
+    if lane is None or (count or 1) > 1:
+        _supervise_workers(env, settings, lane, count)
+        return
+    from workers.worker import run_worker
+
+    run_worker(settings, lane)
+
+
+def _supervise_workers(env: Env, settings: Settings, lane: str | None, count: int | None) -> None:
+    from receiver import launch
+    from workers.processes import ProcessService
+    from workers.supervisor import Service, Supervisor
+
+    counts = {lane: count or 1} if lane else launch.worker_counts(count or settings.workers)
+    plan = launch.Plan(settings, env, None)
+    rank: Sequence[Service] = [ProcessService(child) for child in launch.workers(plan, counts)]
+    Supervisor([rank]).run()
+
+
+@click.command(short_help="Run a clock only.")
+@click.pass_obj
+def clock(env: Env) -> None:
+    """Run the clock, which starts every step when it is due. Any number of them may run."""
+    from workers.clock import run_clock
+
+    settings = Settings.from_env(env)
+    logs.configure(settings)
+    run_clock(settings)
+
+
+@click.command(short_help="Run the stand-in for Swiftia only.")
+@click.pass_obj
+def sandbox(env: Env) -> None:
+    """Run the sandbox, a stand-in for Swiftia, set by the SANDBOX_* variables."""
+    from workers.sandbox import SandboxConfig, serve
+
+    config = SandboxConfig.from_env(env)
+    logs.configure(Settings.from_env(env))
+    serve(config)

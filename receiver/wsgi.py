@@ -1,0 +1,23 @@
+"""Connects the web application. ``gunicorn -c deploy/gunicorn.conf.py`` calls ``app()`` in each worker process."""
+
+import os
+
+from flask import Flask
+
+from receiver.app import create_app
+from workers import logs
+from workers.connections import web_redis
+from workers.settings import Settings
+from workers.wiring import build, redis_url
+
+
+def app() -> Flask:
+    """Build from the environment. Raises InvalidSettings."""
+    settings = Settings.from_env(os.environ)
+    logs.configure(settings)
+    return connected(settings)
+
+
+def connected(settings: Settings) -> Flask:
+    """Connect in the process that calls: connections do not survive a fork."""
+    return create_app(build(settings, web_redis(redis_url(settings))))
