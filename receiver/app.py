@@ -28,9 +28,10 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     problems.install(app)
     settings = services.settings
-    door = Door(services.ledger, services.keyring, max_bytes=settings.max_callback_bytes, now=now, random=random)
+    most = settings.max_callback_bytes
+    door = Door(services.intake, services.keyring, max_bytes=most, now=now, random=random)
     app.register_blueprint(door.blueprint())
-    app.register_blueprint(Health(services.redis).blueprint())
+    app.register_blueprint(Health(services.redis, services.intake, largest=most).blueprint())
     app.register_blueprint(_api(services))
     app.register_blueprint(frontpage.blueprint())
     return app

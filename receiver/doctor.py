@@ -85,7 +85,7 @@ def _redis(settings: Settings, redis: Redis) -> Iterator[Finding]:
         return
     yield Finding(OK, "Redis", f"{where} answers")
     level = BAD if settings.require_durable else WARN
-    for problem in found.problems:
+    for problem in (*found.problems, *found.lacking(settings.ack_replicas)):
         said, _, fix = problem.rpartition("; ")
         yield Finding(level, "durability", said, fix)
     if found.unknown:

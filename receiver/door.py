@@ -1,9 +1,8 @@
 """The door: ``POST /webhooks/swiftia/<token>``. Answers 202 once a callback is stored so that nothing can lose it.
 
-Lean on purpose: no hook runs around it, and it asks Redis once.
+Lean on purpose: no hook runs around it, and it asks Redis once. While Redis is away the spool takes its place.
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import Final
 
@@ -14,10 +13,10 @@ from receiver.answers import json_answer
 from receiver.bodies import read_body
 from receiver.problems import Unidentified
 from workers.errors import ServiceError
+from workers.intake import Intake
 from workers.keyring import Keyring
-from workers.ledger import Ledger
-from workers.payloads import Hint, read_hint
-from workers.records import Accepted
+from workers.payloads import read_hint
+from workers.records import Accepted, Callback
 from workers.signing import verify
 from workers.tokens import SHARED, read_token
 
@@ -32,14 +31,14 @@ class Door:
 
     def __init__(
         self,
-        ledger: Ledger,
+        intake: Intake,
         keyring: Keyring,
         *,
         max_bytes: int,
         now: Callable[[], float],
         random: Callable[[int], bytes],
     ) -> None:
-        self._ledger = ledger
+        self._intake = intake
         self._keys = keyring.callback_secrets()
         self._secrets = keyring.signing_bytes()
         self._max_bytes = max_bytes
@@ -65,33 +64,26 @@ class Door:
         body = read_body(request, limit=self._max_bytes)
         if self._secrets:
             verify(body, dict(request.headers), secrets=self._secrets, now=began)
-        accepted = self._keep("" if ref == SHARED else ref, body, read_hint(body), self._receipt(began))
+        accepted = self._intake.take(self._callback("" if ref == SHARED else ref, body, self._receipt(began)))
+        if not accepted.owner and accepted.outcome != "erased":
+            raise Unidentified(
+                "the shared callback URL needs the job's id in a JSON body, under id, jobId or job_id; "
+                "the body is kept for the operator",
+                receipt=accepted.receipt,
+            )
         self._tell(accepted, len(body), self._now() - began)
         return json_answer({"receipt": accepted.receipt, "outcome": accepted.outcome}, 202)
 
-    def _keep(self, ref: str, body: bytes, hint: Hint, receipt: str) -> Accepted:
+    def _callback(self, ref: str, body: bytes, receipt: str) -> Callback:
+        job_id = read_hint(body).job_id or ""
         meta = {
             "from": request.remote_addr,
             "size": len(body),
             "type": request.headers.get("Content-Type", "")[:_LONGEST_TYPE],
             "agent": request.headers.get("User-Agent", "")[:_LONGEST_AGENT],
-            "hint": hint.job_id or "",
+            "hint": job_id,
         }
-        if not ref and hint.job_id is None:
-            self._ledger.keep_unidentified({**meta, "receipt": receipt}, body)
-            raise Unidentified(
-                "the shared callback URL needs the job's id in a JSON body, under id, jobId or job_id; "
-                "the body is kept for the operator",
-                receipt=receipt,
-            )
-        return self._ledger.accept(
-            ref=ref,
-            job_id=hint.job_id or "",
-            receipt=receipt,
-            digest=hashlib.sha256(body).hexdigest(),
-            meta=meta,
-            body=body,
-        )
+        return Callback(receipt=receipt, ref=ref, job_id=job_id, meta=meta, body=body)
 
     def _receipt(self, at: float) -> str:
         """32 hexadecimal digits that sort by time."""

@@ -1,22 +1,24 @@
-"""``/healthz``: this process answers. ``/readyz``: a callback could be stored now."""
+"""``/healthz``: this process answers. ``/readyz``: a callback could be stored now, in Redis or in the spool."""
 
-from typing import Any, Final
+from typing import Any
 
 from flask import Blueprint, Response
 from redis import Redis, RedisError
 
 from receiver.answers import json_answer
 from workers import keys
-from workers.errors import LedgerUnavailable
+from workers.errors import LedgerUnavailable, SpoolUnavailable
+from workers.intake import Intake
 from workers.work import LANES
-
-_PROBE: Final = f"{keys.PREFIX}probe"
-_PROBE_S: Final = 60
 
 
 class Health:
-    def __init__(self, redis: Redis) -> None:
+    """``largest``: bytes of the largest callback that is taken."""
+
+    def __init__(self, redis: Redis, intake: Intake, *, largest: int) -> None:
         self._redis = redis
+        self._intake = intake
+        self._largest = largest
 
     def blueprint(self) -> Blueprint:
         health = Blueprint("health", __name__)
@@ -28,20 +30,34 @@ class Health:
         return json_answer({"alive": True})
 
     def ready(self) -> Response:
-        """``clock``: seconds since the clock looked after each lane, null if it never did.
+        """``clock``: seconds since the clock looked after each lane, null if it never did, null whole without Redis.
 
         Without a clock callbacks are stored all the same, so it does not make the door unready.
+        ``spool``: what waits here for Redis, null if the disk does not tell.
         """
-        try:
-            now_ms, passes = self._probe()
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis takes no writes: {error}") from error
-        ages = {lane: round(max(0.0, (now_ms - float(at)) / 1000), 3) if at else None for lane, at in passes.items()}
-        return json_answer({"ready": True, "clock": ages})
+        ages = self._ages()
+        if ages is None:
+            self._intake.spool.check(self._largest)  # raises when nothing could be stored
+        return json_answer({"ready": True, "redis": ages is not None, "clock": ages, "spool": self._spooled()})
 
-    def _probe(self) -> tuple[float, dict[str, bytes | None]]:
-        # A write: a full server or a replica answers a PING happily.
+    def _ages(self) -> dict[str, float | None] | None:
+        if not self._intake.redis_trusted:
+            return None  # a server that hangs would hold each of these requests
+        try:
+            self._intake.try_redis()
+            now_ms, passes = self._passes()
+        except (LedgerUnavailable, RedisError):
+            return None
+        return {lane: round(max(0.0, (now_ms - float(at)) / 1000), 3) if at else None for lane, at in passes.items()}
+
+    def _spooled(self) -> dict[str, int] | None:
+        try:
+            depth = self._intake.spool.depth()
+        except SpoolUnavailable:
+            return None
+        return {"count": depth.count, "bytes": depth.bytes}
+
+    def _passes(self) -> tuple[float, dict[str, bytes | None]]:
         pipeline: Any = self._redis.pipeline(transaction=False)
-        pipeline.set(_PROBE, 1, ex=_PROBE_S).time().hmget(keys.CLOCK, *LANES)
-        _, (seconds, micros), passes = pipeline.execute()
+        (seconds, micros), passes = pipeline.time().hmget(keys.CLOCK, *LANES).execute()
         return seconds * 1000 + micros / 1000, dict(zip(LANES, passes, strict=True))

@@ -113,13 +113,19 @@ def _cannot_listen(host: str, port: int, name: str) -> str | None:
 def check_redis(settings: Settings, say: Callable[[str], None]) -> None:
     """Say what may lose work in the Redis of REDIS_URL; raise InvalidSettings instead where REQUIRE_DURABLE is set."""
     if settings.redis_url is None:
+        if settings.ack_replicas:
+            raise InvalidSettings(["ACK_REPLICAS waits for replicas, which the embedded Valkey has none of; unset it"])
         return
     url = redis_url(settings)
     with contextlib.closing(web_redis(url)) as client:
         found = durability(client)
-    if found.durable:
+    problems = [
+        *found.problems,
+        *found.lacking(settings.ack_replicas),
+        *(f"it does not say its {name}" for name in found.unknown),
+    ]
+    if not problems:
         return
-    problems = [*found.problems, *(f"it does not say its {name}" for name in found.unknown)]
     if settings.require_durable:
         raise InvalidSettings([f"REDIS_URL={safe_url(url)}: {problem}" for problem in problems])
     say(f"WARNING: {safe_url(url)} may lose callbacks that were acknowledged:")

@@ -65,6 +65,9 @@ TABLE: Final[Mapping[type[ServiceError], Kind]] = {
     errors.LedgerUnavailable: Kind(
         503, "ledger-unavailable", "Nothing can be stored now", "the store behind this service does not answer", 5
     ),
+    errors.SpoolUnavailable: Kind(
+        503, "spool-unavailable", "Nothing can be stored now", "neither the store nor the spool takes anything", 10
+    ),
     errors.StoreUnavailable: Kind(
         503, "store-unavailable", "Files cannot be reached now", "the file store behind this service cannot be used", 30
     ),
@@ -122,7 +125,9 @@ def kind_of(error: ServiceError) -> Kind:
             return _REFUSED.get(error.kind, _REFUSED_ELSE)
         case UpstreamUnavailable(sent=False):
             return _NOT_SENT
-        case UpstreamUnavailable() | errors.UnreadableAnswer() | errors.TooLarge() if "ref" in error.values:
+        case UpstreamUnavailable() | errors.UnreadableAnswer() | errors.TooLarge() | errors.LedgerUnavailable() if (
+            "ref" in error.values
+        ):
             return _UNSURE
     return next(TABLE[cls] for cls in type(error).__mro__ if cls in TABLE)
 

@@ -42,7 +42,7 @@ class Clock:
 
     def tick(self) -> float:
         """Do one pass and answer how many seconds the next one may be away."""
-        waits = [self._dispatch(UPSTREAM, self._slots()), self._dispatch(FILES, QUEUE_CAP)]
+        waits = [self._pace(), self._dispatch(FILES, QUEUE_CAP)]
         return max(_BUSY_S, min(*waits, _IDLE_S))
 
     def housekeep(self) -> None:
@@ -50,11 +50,15 @@ class Clock:
         for job in self._ledger.unarchived(_HOUSEKEEPING_MOST):
             keep_callbacks(self._ledger, self._artifacts, job)
 
-    def _slots(self) -> int:
+    def _pace(self) -> float:
+        # While nothing is due, which is most of the time, the one question is enough.
+        wait = self._dispatch(UPSTREAM, 0)
+        if wait > 0:
+            return wait
         peek = self._budget.peek()
         if peek.pause_s > 0:
-            return 0
-        return max(0, peek.free + _AHEAD - self._upstream.count)
+            return peek.pause_s
+        return self._dispatch(UPSTREAM, max(0, peek.free + _AHEAD - self._upstream.count))
 
     def _dispatch(self, lane: str, most: int) -> float:
         done = self._ledger.dispatch(lane, most=most)

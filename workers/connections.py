@@ -1,8 +1,9 @@
 """Clients of Redis, one for each temper: the web side gives up after about a second, workers after about a minute."""
 
+import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,10 +11,12 @@ import redis
 from redis.backoff import AbstractBackoff, ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
+from workers import sentinels
 from workers.errors import InvalidSettings, LedgerUnavailable
 
 T = TypeVar("T")
-_SCHEMES = ("redis", "rediss", "unix")
+_DIRECT = ("redis", "rediss", "unix")
+_SCHEMES = (*_DIRECT, sentinels.SCHEME)
 _OPTIONS = ("db", "username", "password")
 
 
@@ -44,8 +47,8 @@ def web_redis(url: str) -> redis.Redis:
 
     The one retry repeats a write whose answer was lost, so every write must be idempotent. Raises InvalidSettings.
     """
-    retry = Patience(NoBackoff(), 1, seconds=1.0)
-    return _client(url, retry=retry, socket_timeout=1.5, socket_connect_timeout=1.0, health_check_interval=15)
+    options = {"socket_timeout": 1.5, "socket_connect_timeout": 1.0, "health_check_interval": 15}
+    return _client(url, lookup_timeout=0.3, retry=Patience(NoBackoff(), 1, seconds=1.0), **options)
 
 
 def worker_redis(url: str) -> redis.Redis:
@@ -54,21 +57,16 @@ def worker_redis(url: str) -> redis.Redis:
     A retry repeats a write whose answer was lost, so every write must be idempotent. Raises InvalidSettings.
     """
     retry = Patience(ExponentialWithJitterBackoff(base=0.05, cap=2), 40, seconds=60.0)
-    return _client(url, retry=retry, socket_timeout=5.0, socket_connect_timeout=2.0, health_check_interval=0)
+    options = {"socket_timeout": 5.0, "socket_connect_timeout": 2.0, "health_check_interval": 0}
+    return _client(url, lookup_timeout=1.0, retry=retry, **options)
 
 
-def _client(
-    url: str, *, retry: Retry, socket_timeout: float, socket_connect_timeout: float, health_check_interval: int
-) -> redis.Redis:
+def _client(url: str, *, lookup_timeout: float, **options: Any) -> redis.Redis:
+    if url.startswith(f"{sentinels.SCHEME}://"):
+        return sentinels.primary(url, lookup_timeout=lookup_timeout, **options)
     _refuse_what_we_do_not_take(url)
     try:
-        return redis.Redis.from_url(
-            url,
-            retry=retry,
-            socket_timeout=socket_timeout,
-            socket_connect_timeout=socket_connect_timeout,
-            health_check_interval=health_check_interval,
-        )
+        return redis.Redis.from_url(url, **options)
     except (ValueError, TypeError):
         # The cause quotes parts of the URL, and the password may be among them.
         raise InvalidSettings([f"REDIS_URL={safe_url(url)} cannot be read; write redis://host:6379/0"]) from None
@@ -76,12 +74,9 @@ def _client(
 
 def _refuse_what_we_do_not_take(url: str) -> None:
     scheme = url.partition("://")[0]
-    if "sentinel" in scheme:
-        raise InvalidSettings(
-            ["REDIS_URL: Sentinel is not supported in this version; name the primary: redis://host:6379/0"]
-        )
-    if "://" not in url or scheme not in _SCHEMES:
-        raise InvalidSettings([f"REDIS_URL={safe_url(url)} must begin with redis://, rediss:// or unix://"])
+    if "://" not in url or scheme not in _DIRECT:
+        known = "redis://, rediss://, unix:// or redis+sentinel://"
+        raise InvalidSettings([f"REDIS_URL={safe_url(url)} must begin with {known}"])
     if not _takes_options_of(url):
         # Not naming the strange one: behind an unquoted ? it may be half of a password.
         raise InvalidSettings(
@@ -125,6 +120,7 @@ class Durability:
     maxmemory_policy: str | None
     appendonly: bool | None
     appendfsync: str | None
+    replicas: int | None = field(default=None, compare=False)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -148,6 +144,13 @@ class Durability:
             ),
         )
         return tuple(text for wrong, text in found if wrong)
+
+    def lacking(self, ack_replicas: int) -> tuple[str, ...]:
+        """What keeps ``ack_replicas`` replicas from having each acknowledged write, with its fix."""
+        if self.replicas is None or self.replicas >= ack_replicas:
+            return ()
+        found = f"{self.replicas} replicas are connected and ACK_REPLICAS={ack_replicas} waits for more"
+        return (f"{found}: callbacks wait in the spool; start them, or lower ACK_REPLICAS",)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -177,9 +180,16 @@ def durability(client: redis.Redis) -> Durability:
             maxmemory_policy=_config(client, "maxmemory-policy") or _text(info.get("maxmemory_policy")),
             appendonly=None if appendonly is None else appendonly == "yes",
             appendfsync=_config(client, "appendfsync"),
+            replicas=_online(info) if info else None,
         )
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise LedgerUnavailable("Redis does not answer; see that it runs and that REDIS_URL names it") from error
+
+
+def _online(info: Mapping[object, object]) -> int:
+    # Not connected_slaves: it counts those that are still loading, and their word comes much later.
+    entries = [value for key, value in info.items() if re.fullmatch(r"slave[0-9]+", str(key))]
+    return sum(isinstance(entry, dict) and entry.get("state") == "online" for entry in entries)
 
 
 def _config(client: redis.Redis, name: str) -> str | None:

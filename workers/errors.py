@@ -8,7 +8,8 @@
     │   ├── UnreadableAnswer      Swiftia answered 2xx with something that cannot be read
     │   ├── DownloadFailed        a file's server failed, or sent fewer or other bytes than announced
     │   ├── StoreUnavailable      the artifact store cannot be written or read
-    │   └── LedgerUnavailable     Redis did not take the write
+    │   ├── LedgerUnavailable     Redis did not take the write
+    │   └── SpoolUnavailable      the spool is full, or its disk fails
     └── PermanentError            trying again with the same input ends the same way
         ├── InvalidInput          bytes from outside that are not what they must be
         ├── Unauthorized          a token or signature does not fit
@@ -65,6 +66,9 @@ class StoreUnavailable(TemporaryError): ...
 
 
 class LedgerUnavailable(TemporaryError): ...
+
+
+class SpoolUnavailable(TemporaryError): ...
 
 
 class PermanentError(ServiceError): ...

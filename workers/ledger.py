@@ -31,10 +31,14 @@ _ERASED_REMEMBERED_S = 30 * 86_400
 
 
 class Ledger:
-    """``now_ms``: a clock for tests; without it Redis's own is used."""
+    """``now_ms``: a clock for tests; without it Redis's own is used.
 
-    def __init__(self, redis: Redis, *, now_ms: Callable[[], int] | None = None) -> None:
+    ``ack_replicas``: so many replicas must have a callback or a new ref before it counts as kept.
+    """
+
+    def __init__(self, redis: Redis, *, now_ms: Callable[[], int] | None = None, ack_replicas: int = 0) -> None:
         self._redis = redis
+        self._ack_replicas = ack_replicas
         self._scripts = Scripts(redis, templates(redis))
         self._now_ms = now_ms
 
@@ -45,13 +49,13 @@ class Ledger:
     ) -> Accepted:
         """Keep a callback and make its job due. ``ref`` or ``job_id`` may be empty, not both."""
         arguments = {"ref": ref, "job": job_id, "receipt": receipt, "digest": digest, "meta": dict(meta)}
-        outcome, owner, kept = self._run("accept", arguments, body)
+        outcome, owner, kept = self._keep("accept", arguments, body)
         return Accepted(outcome.decode(), owner.decode(), kept.decode())
 
     def open_ref(self, ref: str, *, state: str, fields: Mapping[str, object], due_ms: int | None) -> bool:
         """Write down a ref before anybody hears of it. False if it is there already."""
         arguments = {"ref": ref, "state": state, "fields": storable(fields), "due_ms": due_ms}
-        return bool(self._run("open_ref", arguments))
+        return bool(self._keep("open_ref", arguments))
 
     def link(self, ref: str, job_id: str, *, first_ms: int, by: str, fields: Mapping[str, object] | None = None) -> str:
         """Say which job a ref belongs to. Answers ``new`` or ``known``; ``Conflict`` if the ref has another job."""
@@ -68,10 +72,7 @@ class Ledger:
 
     def drop_bodies(self, owner: JobSubject | RefSubject, receipts: Iterable[str]) -> None:
         """Forget bodies that are kept as artifacts now."""
-        names = list(receipts)
-        if names:
-            self._read(self._redis.hdel, keys.bodies(owner), *names)
-        self._read(self._redis.zrem, keys.UNARCHIVED, str(owner))
+        self._run("drop_bodies", {"subject": str(owner), "receipts": list(receipts)})
 
     def unarchived(self, most: int) -> list[JobSubject]:
         """Jobs with bodies that no fetch is going to keep, the oldest first."""
@@ -83,7 +84,11 @@ class Ledger:
 
     def keep_unidentified(self, meta: Mapping[str, object], body: bytes) -> None:
         """Keep a callback that names no job, for the operator; the newest few hundred are kept."""
-        self._run("unidentified", {"meta": dict(meta)}, body)
+        self._keep("unidentified", {"meta": dict(meta)}, body)
+
+    def check(self) -> None:
+        """Raise LedgerUnavailable unless a callback could be kept now. Writes to find out."""
+        self._keep("probe", {})
 
     # Steps
 
@@ -175,9 +180,23 @@ class Ledger:
             raise Conflict(f"{record.subject} is {record.state} and cannot become {state}")
         return answer == 1
 
+    def _keep(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
+        """Run a script whose answer is a promise to somebody."""
+        wanted = self._ack_replicas
+        if not wanted:
+            return self._run(name, arguments, *binary)
+        answer, having = self._read(self._scripts.run_replicated, wanted, name, self._timed(arguments), *binary)
+        if having < wanted:
+            raise LedgerUnavailable(
+                f"the write is here but not on {wanted} replicas, only on {having}; start them or lower ACK_REPLICAS"
+            )
+        return answer
+
     def _run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
-        now = "" if self._now_ms is None else str(self._now_ms())
-        return self._read(self._scripts.run, name, {"now": now, **arguments}, *binary)
+        return self._read(self._scripts.run, name, self._timed(arguments), *binary)
+
+    def _timed(self, arguments: Mapping[str, object]) -> dict[str, object]:
+        return {"now": "" if self._now_ms is None else str(self._now_ms()), **arguments}
 
     def _read(self, ask: Callable[..., Any], *arguments: Any) -> Any:
         try:

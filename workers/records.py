@@ -1,5 +1,6 @@
 """What the ledger says of a subject when a step begins, and what it answers to a callback. Plain values."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +38,30 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Callback:
+    """One callback as it was received. ``ref`` or ``job_id`` may be empty; where both are, it names no job."""
+
+    receipt: str
+    ref: str
+    job_id: str
+    meta: Mapping[str, object]
+    body: bytes
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def owner(self) -> str:
+        """Whose it is, as far as the callback itself tells; empty for nobody's."""
+        return f"ref:{self.ref}" if self.ref else self.job_id
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
-    """``outcome``: ``new``, ``duplicate``, ``full`` (not kept, but its job is looked at) or ``erased`` (ignored)."""
+    """``outcome``: ``new``, ``duplicate``, ``full`` (not kept, but its job is looked at), ``erased`` (ignored),
+    ``unidentified`` (kept for the operator) or ``spooled`` (kept here until Redis is back).
+    """
 
     outcome: str
     owner: str

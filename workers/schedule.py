@@ -31,7 +31,7 @@ def next_look(report: RenderReport, *, age_s: float) -> float:
 def _estimate(report: RenderReport, age_s: float) -> float:
     if report.phase is RenderPhase.QUEUED:
         return min(_SECONDS_PER_PLACE * max(1, min(report.queue_position or 1, 20)), age_s)
-    if report.progress and report.progress > 0:
+    if report.progress is not None and 0 < report.progress <= 1:
         return age_s * (1.0 - report.progress) / report.progress
     return age_s / 2
 

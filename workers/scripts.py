@@ -7,11 +7,15 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import NoScriptError
 
-from workers import states, work
+from workers import keys, states, work
 from workers.nudges import NudgeTemplate
 
 LINK_PATIENCE_S = 60.0
+# Below the web client's socket timeout, so that the answer is a number of replicas and not an error.
+ACK_PATIENCE_MS = 1000
+_WRITE = f"{keys.PREFIX}replicated"
 
 
 def lua_literal(value: object) -> str:
@@ -77,7 +81,34 @@ class Scripts:
         self._loaded: dict[str, Any] = {}
 
     def run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
+        return self._script(name)(args=[_text(arguments), *binary])
+
+    def run_replicated(self, replicas: int, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
+        """Run a script and wait a moment for ``replicas`` replicas; return its answer and how many have the write."""
+        script = self._script(name)
+        try:
+            return self._and_wait(replicas, "EVALSHA", script.sha, 0, _text(arguments), *binary)
+        except NoScriptError:
+            return self._and_wait(replicas, "EVAL", script.script, 0, _text(arguments), *binary)
+
+    def _and_wait(self, replicas: int, *command: bytes | str | int) -> tuple[Any, int]:
+        """Send all at once: WAIT counts for what came before it on the same connection, and there alone."""
+        pipeline: Any = self._connection.pipeline(transaction=False)
+        pipeline.execute_command(*command)
+        # A repeated script may have nothing to write; without a write WAIT would not look at what the first one wrote.
+        pipeline.set(_WRITE, 1)
+        pipeline.wait(replicas, ACK_PATIENCE_MS)
+        answers = pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer  # the pipeline's own errors quote the command, with the ref in it
+        return answers[0], int(answers[2])
+
+    def _script(self, name: str) -> Any:
         if name not in self._loaded:
             self._loaded[name] = self._connection.register_script(self._prelude + source(name))
-        text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
-        return self._loaded[name](args=[text.encode("utf-8", "surrogatepass"), *binary])
+        return self._loaded[name]
+
+
+def _text(arguments: Mapping[str, object]) -> bytes:
+    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")

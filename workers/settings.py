@@ -86,8 +86,8 @@ WebUrl = Annotated[str, BeforeValidator(_web_url)]
 # Variables of the public contract whose features this version does not have yet: setting one is pointed out at start.
 WITHOUT_EFFECT = ("DELIVERY_URL", "DELIVERY_SECRET", "RETENTION_DAYS")
 _OUR_PREFIXES = ("SWIFTIA_", "CALLBACK_", "WEBHOOK_", "RENDER_", "DELIVERY_", "STORAGE_", "KEEP_", "TRUSTED_",
-                 "RETENTION_", "RECONCILE_", "REDIS_", "ADMIN_", "PUBLIC_", "WEB_CONC", "MAX_", "LOG_", "DATA_",
-                 "REQUIRE_", "RETRY_", "SUBMIT_", "GRACE_", "WORKER")  # fmt: skip
+                 "RETENTION_", "RECONCILE_", "REDIS_", "ADMIN_", "ACK_", "PUBLIC_", "WEB_CONC", "MAX_", "LOG_", "DATA_",
+                 "REQUIRE_", "RETRY_", "SUBMIT_", "GRACE_", "SPOOL_", "WORKER")  # fmt: skip
 
 
 class Settings(BaseModel):
@@ -97,6 +97,7 @@ class Settings(BaseModel):
 
     redis_url: SecretStr | None = None
     require_durable: Switch = False
+    ack_replicas: Annotated[int, Field(ge=0, le=16)] = 0
     data_dir: Path = Path("data")
     swiftia_api_key: SecretStr | None = None
     swiftia_base_url: WebUrl = "https://app.swiftia.io"
@@ -115,6 +116,7 @@ class Settings(BaseModel):
     trusted_networks: Networks = ()
     reconcile_after: Seconds = 600.0
     max_callback_bytes: Size = 1 << 20
+    spool_max_bytes: Size = 256 << 20
     max_result_bytes: Size = 64 << 20
     max_video_bytes: Size = 8 << 30
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 10

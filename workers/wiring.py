@@ -16,10 +16,12 @@ from workers.catalog import Catalog
 from workers.downloads import Downloads
 from workers.errors import InvalidSettings
 from workers.guarded import guarded_client
+from workers.intake import Intake
 from workers.keyring import Keyring, open_keyring
 from workers.ledger import Ledger
 from workers.rules import Rules, read_rules
 from workers.settings import Settings
+from workers.spool import Spool
 from workers.steps import Tools
 from workers.submissions import Chance, Submissions
 from workers.swiftia import Swiftia
@@ -39,6 +41,7 @@ class Services:
     redis: Redis
     keyring: Keyring
     ledger: Ledger
+    intake: Intake
     catalog: Catalog
     budget: Budget
     swiftia: Swiftia
@@ -50,7 +53,7 @@ class Services:
 def build(settings: Settings, redis: Redis) -> Services:
     """Connect everything. ``redis`` comes from ``connections``: the web's is impatient, the workers' is not."""
     keyring = open_keyring(settings)
-    ledger = Ledger(redis)
+    ledger = Ledger(redis, ack_replicas=settings.ack_replicas)
     budget = Budget(redis, settings.rate_limit)
     swiftia = _swiftia(settings)
     artifacts = Artifacts.open(settings.artifacts_url)
@@ -75,7 +78,29 @@ def build(settings: Settings, redis: Redis) -> Services:
     )
     patience = Patience(settings.max_attempts, settings.retry_base, settings.retry_cap, random.random)
     attempts = Attempts(tools, patience, now=time.monotonic)
-    return Services(settings, redis, keyring, ledger, Catalog(redis), budget, swiftia, artifacts, submissions, attempts)
+    return Services(
+        settings=settings,
+        redis=redis,
+        keyring=keyring,
+        ledger=ledger,
+        intake=open_intake(settings, ledger),
+        catalog=Catalog(redis),
+        budget=budget,
+        swiftia=swiftia,
+        artifacts=artifacts,
+        submissions=submissions,
+        attempts=attempts,
+    )
+
+
+def open_intake(settings: Settings, ledger: Ledger) -> Intake:
+    """Touches nothing yet: the spool is made when the door first looks into it."""
+    spool = Spool(spool_path(settings), max_bytes=settings.spool_max_bytes)
+    return Intake(ledger, spool, now=time.monotonic)
+
+
+def spool_path(settings: Settings) -> Path:
+    return settings.data_dir.absolute() / "spool" / "callbacks.sqlite"
 
 
 def webhook_url(settings: Settings, callback_token: str) -> str:

@@ -15,7 +15,7 @@ from workers.artifacts import Artifacts
 from workers.settings import Settings
 from workers.tokens import shared_token, token
 from workers.valkey import EmbeddedValkey
-from workers.wiring import Services, build
+from workers.wiring import Services, build, open_intake
 
 ADMIN = "an-admin-token-of-tests"
 CALLBACK_KEY = "a-callback-key-of-tests"
@@ -63,7 +63,13 @@ def shared_services(valkey_server: EmbeddedValkey, tmp_path_factory: pytest.Temp
 @pytest.fixture
 def services(shared_services: Services, redis: Redis, tmp_path: Path) -> Services:
     """Give the services over an empty database and an empty store."""
-    return replace(shared_services, redis=redis, artifacts=Artifacts.open(f"file://{tmp_path}/artifacts"))
+    settings = shared_services.settings.model_copy(update={"data_dir": tmp_path / "data"})
+    return replace(
+        shared_services,
+        redis=redis,
+        artifacts=Artifacts.open(f"file://{tmp_path}/artifacts"),
+        intake=open_intake(settings, shared_services.ledger),
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import subprocess
 import sys
 
@@ -103,5 +104,9 @@ def test_the_benchmark_measures_every_job(tmp_path):
     )
     assert result.exit_code == 0, result.output
     (raw,) = tmp_path.glob("callback-to-kept-*.json")
-    assert raw.read_text().count('"kept_s"') == 3
-    assert '"finished": 3' in result.stdout
+    measured = json.loads(raw.read_text())
+    for part in ("idle", "at_once"):
+        assert [one["state"] for one in measured[part]["raw"]] == ["finished"] * 3
+        assert all(one["kept_s"] is not None for one in measured[part]["raw"])
+    assert measured["redis_bytes_per_job"] > 0
+    assert '"raw"' not in result.stdout

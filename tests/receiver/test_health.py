@@ -13,8 +13,24 @@ def test_alive_touches_nothing(client, redis):
     assert redis.dbsize() == 0
 
 
-def test_alive_without_redis_but_not_ready(env):
-    client = create_app(build(Settings.from_env(env), Redis(port=1, retry=None))).test_client()
+def without_redis(env, **changes):
+    return create_app(build(Settings.from_env({**env, **changes}), Redis(port=1, retry=None))).test_client()
+
+
+def test_without_redis_it_is_ready_as_long_as_the_spool_is(env, job_url):
+    client = without_redis(env)
+    empty = {"ready": True, "redis": False, "clock": None, "spool": {"count": 0, "bytes": 0}}
+    assert client.get("/readyz").json == empty
+    client.post(job_url, data=b"x" * 1000)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json["spool"]["count"] == 1
+    assert answer.json["spool"]["bytes"] > 1000
+
+
+def test_alive_without_redis_and_spool_but_not_ready(env):
+    # Smaller than the largest callback that is taken.
+    client = without_redis(env, SPOOL_MAX_BYTES="9000")
     assert client.get("/healthz").status_code == 200
     answer = client.get("/readyz")
     assert answer.status_code == 503
@@ -22,25 +38,40 @@ def test_alive_without_redis_but_not_ready(env):
     assert "Retry-After" in answer.headers
 
 
+def test_without_redis_and_without_a_disk_it_is_not_ready(env, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "spool").write_text("a file where a folder must be")
+    assert without_redis(env).get("/readyz").status_code == 503
+
+
+def test_with_redis_it_is_ready_without_a_disk(client, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "spool").write_text("a file where a folder must be")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["redis"], answer.json["spool"]) == (200, True, None)
+
+
 def test_ready_tells_how_long_ago_the_clock_passed(client, redis):
-    assert client.get("/readyz").json == {"ready": True, "clock": dict.fromkeys(LANES)}
+    nothing_waits = {"count": 0, "bytes": 0}
+    never = dict.fromkeys(LANES)
+    assert client.get("/readyz").json == {"ready": True, "redis": True, "clock": never, "spool": nothing_waits}
     seconds, micros = redis.time()
     redis.hset(keys.CLOCK, LANES[0], seconds * 1000 + micros // 1000 - 5000)
     assert client.get("/readyz").json["clock"][LANES[0]] == pytest.approx(5, abs=1)
 
 
-def test_a_redis_that_only_reads_is_not_ready(client, redis):
+def test_a_redis_that_only_reads_is_none(client, redis):
     redis.replicaof("127.0.0.1", "1")
     try:
-        assert client.get("/readyz").status_code == 503
+        assert client.get("/readyz").json["redis"] is False
     finally:
         redis.replicaof("NO", "ONE")
 
 
-def test_a_full_redis_is_not_ready(client, redis):
+def test_a_full_redis_is_none(client, redis):
     redis.config_set("maxmemory", "1")
     try:
-        assert client.get("/readyz").status_code == 503
+        assert client.get("/readyz").json["redis"] is False
     finally:
         redis.config_set("maxmemory", "0")
 

@@ -220,7 +220,7 @@ def test_done_writes_nothing_more(bench: Bench) -> None:
     assert (bench.field("state"), bench.field("reason")) == ("failed", "it says so")
 
 
-def test_a_nudge_that_is_stale_or_doubled_does_nothing(bench: Bench) -> None:
+def test_a_nudge_that_is_stale_or_made_up_does_nothing(bench: Bench) -> None:
     ran: list[int] = []
 
     def step(_tools: Any, record: Record) -> Outcome:
@@ -230,7 +230,7 @@ def test_a_nudge_that_is_stale_or_doubled_does_nothing(bench: Bench) -> None:
     bench.run(step)
     attempts = bench.attempts(step)
     for name, subject, attempt in (
-        ("fetch", JOB, 1),
+        ("fetch", JOB, 0),
         ("fetch", JOB, 2),
         ("render", JOB, 1),
         ("nonsense", JOB, 1),

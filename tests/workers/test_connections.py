@@ -50,7 +50,8 @@ def test_clients_know_the_schemes(make):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("redis+sentinel://a:1,b:2/name/0", "not supported in this version"),
+        ("redis+sentinel://:hunter2@a:1,b:2", "after the hosts"),
+        ("rediss+sentinel://a:1/name", "must begin with redis://"),
         ("http://h", "must begin with redis://"),
         ("h:6379", "must begin with redis://"),
         ("", "must begin with redis://"),

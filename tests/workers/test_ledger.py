@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from workers import keys
-from workers.errors import Conflict
+from workers.errors import Conflict, LedgerUnavailable
 from workers.identifiers import JobSubject, RefSubject, RenderSubject, Subject, parse_subject
 from workers.ledger import Ledger
 from workers.records import Accepted, Record
@@ -120,6 +120,62 @@ def test_the_same_callback_twice_is_one_and_has_the_first_receipt(desk: Desk) ->
     assert len(desk.ledger.take_bodies(JOB)) == 1
 
 
+def everything(desk: Desk) -> dict[bytes, object]:
+    return {key: desk.redis.dump(key) for key in desk.redis.keys("*") if key != b"sr:probe"}
+
+
+@pytest.mark.parametrize("owner", [{"job": "job_1"}, {"ref": REF}, {"ref": REF, "job": "job_1"}])
+def test_the_same_receipt_again_is_the_same_callback(desk: Desk, owner: dict[str, str]) -> None:
+    first = desk.accept(**owner, receipt="rc-a")
+    before = everything(desk)
+    desk.at += 1000
+    assert desk.accept(**owner, receipt="rc-a") == first
+    assert everything(desk) == before
+
+
+def test_the_same_receipt_again_changes_nothing_after_all_is_done(desk: Desk) -> None:
+    first = desk.accept(job="job_1", receipt="rc-a")
+    desk.ledger.plan(desk.begin(), [], {"shorts": 0})
+    desk.ledger.drop_bodies(JOB, ["rc-a"])
+    assert desk.accept(job="job_1", receipt="rc-a") == first
+    assert desk.ledger.take_bodies(JOB) == {}
+    assert desk.ledger.unarchived(10) == []
+    assert (desk.state(JOB), desk.nudges(), desk.due()) == ("finished", [], {})
+
+
+def test_the_same_receipt_of_a_repeated_callback_is_listed_once(desk: Desk) -> None:
+    desk.accept(job="job_1", receipt="rc-a")
+    second = desk.accept(job="job_1", receipt="rc-b")
+    third = desk.accept(job="job_1", receipt="rc-c")
+    assert desk.accept(job="job_1", receipt="rc-b") == second == third
+    assert [entry.get("given") for entry in desk.ledger.callbacks(JOB)] == [None, "rc-b", "rc-c"]
+
+
+def test_the_same_receipt_of_one_too_many_is_listed_once(desk: Desk) -> None:
+    for n in range(CALLBACKS_CAP):
+        desk.accept(job="job_1", receipt=f"rc-{n}", body=b"%d" % n)
+    over = desk.accept(job="job_1", receipt="rc-x", body=b"x")
+    assert desk.accept(job="job_1", receipt="rc-x", body=b"x") == over
+    assert over.outcome == "full"
+    assert [entry["receipt"] for entry in desk.ledger.callbacks(JOB)].count("rc-x") == 1
+
+
+def test_what_names_no_job_is_kept_once(desk: Desk) -> None:
+    for receipt in ("rc-a", "rc-b", "rc-a"):
+        desk.ledger.keep_unidentified({"receipt": receipt}, b"body")
+    assert desk.redis.llen(keys.UNIDENTIFIED) == 2
+
+
+def test_a_check_writes(desk: Desk) -> None:
+    desk.ledger.check()
+    desk.redis.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(LedgerUnavailable):
+            desk.ledger.check()
+    finally:
+        desk.redis.replicaof("NO", "ONE")
+
+
 def test_any_bytes_are_kept_as_they_came(desk: Desk) -> None:
     body = bytes(range(256))
     answer = desk.accept(job="job_1", body=body)
@@ -138,7 +194,7 @@ def test_a_callback_during_its_fetch_brings_one_more_look(desk: Desk) -> None:
 def test_a_duplicate_does_not_wait_for_the_next_look(desk: Desk) -> None:
     desk.accept(job="job_1", body=b"")
     desk.ledger.move(desk.begin(), wait_s=300)
-    assert desk.accept(job="job_1", body=b"").outcome == "duplicate"
+    assert desk.accept(job="job_1", body=b"", receipt="rc-b").outcome == "duplicate"
     assert desk.nudges() == [("fetch", "job_1", 2)]
 
 
@@ -152,7 +208,7 @@ def test_callbacks_that_come_before_the_job_is_known_find_it(desk: Desk) -> None
     assert desk.nudges() == [("fetch", "job_1", 1)]
     assert desk.ledger.take_bodies(JOB) == {answer.receipt: b"early"}
     assert desk.fields(JOB)["metadata"] == '{"a":1}'
-    assert desk.accept(ref=REF, body=b"early").outcome == "duplicate"
+    assert desk.accept(ref=REF, body=b"early", receipt="rc-b").outcome == "duplicate"
     assert f"ref:{REF}" not in desk.due()
     assert desk.redis.keys("sr:*:ref:*") == []
 
@@ -230,6 +286,16 @@ def test_an_attempt_is_claimed_once(desk: Desk) -> None:
     ((step, subject, attempt),) = desk.nudges()
     assert desk.ledger.begin(parse_subject(subject), step, attempt) is not None
     assert desk.ledger.begin(parse_subject(subject), step, attempt) is None
+
+
+def test_a_nudge_that_was_doubled_is_not_claimed_after_its_end(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    record = desk.begin()
+    assert desk.ledger.move(record, wait_s=60)
+    assert desk.ledger.begin(JOB, "fetch", record.attempt) is None
+    desk.at += 60_001
+    assert desk.tick() == 1
+    assert desk.begin().attempt == record.attempt + 1
 
 
 def test_a_late_run_changes_nothing(desk: Desk) -> None:
@@ -401,3 +467,146 @@ def test_redis_own_clock_is_used_when_none_is_given(redis: Redis) -> None:
     now_ms = seconds * 1000 + micros // 1000
     created = int(redis.hget(keys.record(JOB), "created"))
     assert 0 <= now_ms - created < 5000
+
+
+# What happens in the cracks
+
+
+def test_a_callback_that_names_the_job_brings_along_what_came_before_it(desk: Desk) -> None:
+    desk.ledger.open_ref(REF, state="open", fields={}, due_ms=None)
+    first = desk.accept(ref=REF, body=b"", receipt="rc1")
+    second = desk.accept(ref=REF, job="job_1", body=b"{}", receipt="rc2")
+    assert desk.ledger.take_bodies(JOB) == {first.receipt: b"", second.receipt: b"{}"}
+    assert [entry["receipt"] for entry in desk.ledger.callbacks(JOB)] == ["rc1", "rc2"]
+    assert desk.redis.keys("sr:*:ref:*") == []
+
+
+def test_a_callback_while_a_silent_job_is_looked_at_does_not_lose_it(desk: Desk) -> None:
+    desk.ledger.link("", "job_1", first_ms=0, by="watch")
+    desk.tick()
+    desk.begin()  # its worker dies
+    desk.accept(job="job_1")
+    assert desk.due()["job_1"][0] == "fetch"
+    desk.at += LEASE_MS + 1
+    assert desk.tick() == 1
+    assert desk.nudges() == [("fetch", "job_1", 2)]
+
+
+def test_a_nudge_that_comes_again_after_its_attempt_has_ended_begins_nothing(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    record = desk.begin()
+    assert desk.ledger.move(record, wait_s=300)
+    assert desk.ledger.begin(JOB, record.step, record.attempt) is None
+
+
+def test_a_nudge_from_before_a_retry_begins_nothing(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    record = desk.begin()
+    desk.ledger.move(record, "parked", reason="no such job")
+    desk.ledger.retry(JOB)
+    assert desk.ledger.begin(JOB, record.step, record.attempt) is None
+
+
+def test_linking_twice_changes_nothing_more(desk: Desk) -> None:
+    desk.ledger.open_ref(REF, state="queued", fields={"request": {}}, due_ms=LEASE_MS)
+    created = desk.at
+    for _ in range(2):
+        desk.at += 1000
+        desk.ledger.link(REF, "job_1", first_ms=0, by="submission")
+    assert desk.fields(JOB)["created"] == str(created)
+    assert desk.redis.zscore(keys.ALL_JOBS, "job_1") == created
+
+
+def test_a_callback_url_that_lay_about_for_days_does_not_make_its_job_old(desk: Desk) -> None:
+    desk.ledger.open_ref(REF, state="open", fields={}, due_ms=None)
+    desk.at += 30 * 86_400_000
+    desk.ledger.link(REF, "job_1", first_ms=0, by="watch")
+    assert desk.fields(JOB)["created"] == str(desk.at)
+
+
+def test_bodies_that_a_parked_fetch_did_not_keep_are_the_clocks(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    desk.ledger.move(desk.begin(), "parked", reason="no such job")
+    assert desk.ledger.unarchived(10) == [JOB]
+
+
+def test_bodies_that_came_during_the_last_fetch_are_the_clocks(desk: Desk) -> None:
+    desk.accept(job="job_1", receipt="rc1")
+    record = desk.begin()
+    desk.ledger.drop_bodies(JOB, desk.ledger.take_bodies(JOB))
+    desk.accept(job="job_1", body=b"late", receipt="rc2")
+    desk.ledger.plan(record, [], {})
+    assert desk.ledger.unarchived(10) == [JOB]
+
+
+def test_a_body_that_came_while_others_were_kept_is_not_forgotten(desk: Desk) -> None:
+    desk.fetched(0)
+    desk.accept(job="job_1", body=b"late", receipt="rc2")
+    kept = desk.ledger.take_bodies(JOB)
+    desk.accept(job="job_1", body=b"later", receipt="rc3")
+    desk.ledger.drop_bodies(JOB, kept)
+    assert desk.ledger.take_bodies(JOB) == {"rc3": b"later"}
+    assert desk.ledger.unarchived(10) == [JOB]
+
+
+def test_linking_to_an_ended_job_leaves_the_bodies_to_the_clock(desk: Desk) -> None:
+    desk.fetched(0)
+    desk.ledger.drop_bodies(JOB, desk.ledger.take_bodies(JOB))
+    desk.accept(ref=REF, body=b"other", receipt="rc2")
+    assert desk.ledger.link(REF, "job_1", first_ms=0, by="watch") == "known"
+    assert desk.ledger.unarchived(10) == [JOB]
+
+
+@pytest.mark.parametrize("by", ["person", "callback"])
+def test_every_ref_of_a_job_is_erased_with_it(desk: Desk, by: str) -> None:
+    other = "s" * 22
+    desk.ledger.link(REF, "job_1", first_ms=0, by="watch")
+    if by == "person":
+        desk.ledger.link(other, "job_1", first_ms=0, by="watch")
+    else:
+        desk.accept(ref=other, job="job_1")
+    desk.ledger.erase(JOB)
+    assert desk.redis.keys("sr:ref:*") == []
+    assert desk.accept(ref=other, body=b"late").outcome == "erased"
+    assert desk.redis.keys("sr:bodies:*") == []
+
+
+def test_a_ref_of_a_job_is_not_erased_without_it(desk: Desk) -> None:
+    desk.ledger.link(REF, "job_1", first_ms=0, by="watch")
+    assert not desk.ledger.erase(RefSubject(REF))
+    assert desk.accept(ref=REF).owner == "job_1"
+
+
+def test_a_job_that_is_watched_again_after_it_was_erased_hears_its_callbacks(desk: Desk) -> None:
+    desk.ledger.link(REF, "job_1", first_ms=0, by="watch")
+    desk.ledger.erase(JOB)
+    desk.ledger.link(REF, "job_1", first_ms=0, by="watch")
+    assert desk.accept(ref=REF).outcome == "new"
+    assert desk.accept(job="job_1", body=b"news", receipt="rc2").outcome == "new"
+
+
+def test_a_run_of_an_erased_job_writes_nothing_about_its_successor(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    old = desk.begin()
+    desk.ledger.erase(JOB)
+    desk.ledger.link("", "job_1", first_ms=0, by="watch")
+    desk.tick()
+    new = desk.begin()
+    assert not desk.ledger.move(old, "failed")
+    assert desk.ledger.move(new, "failed")
+
+
+def test_an_erasing_that_dies_halfway_leaves_a_job_that_ends(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    desk.begin()
+    assert desk.ledger.fence(JOB)
+    assert desk.tick() == 0
+    desk.at += 20 * LEASE_MS
+    assert desk.tick() == 1
+
+
+def test_a_retry_that_is_not_legal_makes_nothing_due(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    desk.ledger.move(desk.begin(), "finished")
+    assert desk.ledger.retry(JOB) == 0
+    assert desk.due() == {}

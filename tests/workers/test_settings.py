@@ -24,6 +24,7 @@ SECRETS = {
 DEFAULTS = {
     "redis_url": None,
     "require_durable": False,
+    "ack_replicas": 0,
     "data_dir": Path("data"),
     "swiftia_api_key": None,
     "swiftia_base_url": "https://app.swiftia.io",
@@ -42,6 +43,7 @@ DEFAULTS = {
     "trusted_networks": (),
     "reconcile_after": 600.0,
     "max_callback_bytes": 1 << 20,
+    "spool_max_bytes": 256 << 20,
     "max_result_bytes": 64 << 20,
     "max_video_bytes": 8 << 30,
     "max_attempts": 10,
@@ -57,6 +59,7 @@ DEFAULTS = {
 GIVEN = {
     "REDIS_URL": ("redis://cache/1", SecretStr("redis://cache/1")),
     "REQUIRE_DURABLE": ("yes", True),
+    "ACK_REPLICAS": ("2", 2),
     "DATA_DIR": ("/var/lib/swiftia", Path("/var/lib/swiftia")),
     "SWIFTIA_API_KEY": ("key", SecretStr("key")),
     "SWIFTIA_BASE_URL": (" https://swiftia.example.org/ ", "https://swiftia.example.org"),
@@ -75,6 +78,7 @@ GIVEN = {
     "TRUSTED_NETWORKS": ("10.0.0.0/8, fd00::/8", (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))),
     "RECONCILE_AFTER": ("2h", 7200.0),
     "MAX_CALLBACK_BYTES": ("64k", 64 << 10),
+    "SPOOL_MAX_BYTES": ("1G", 1 << 30),
     "MAX_RESULT_BYTES": ("1 MiB", 1 << 20),
     "MAX_VIDEO_BYTES": ("2G", 2 << 30),
     "MAX_ATTEMPTS": ("3", 3),

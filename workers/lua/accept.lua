@@ -7,53 +7,60 @@ local owner
 
 local function erased(name) return call('ZSCORE', 'sr:erased', redis.sha1hex(name)) end
 
+-- The job that a callback names, and the ref that it came under from here on.
 local function know(job, ref)
-  local key = 'sr:job:' .. job
-  if call('EXISTS', key) == 1 then return end
-  call('HSET', key, 'created', at, 'attempt', 0)
-  if ref ~= '' then
-    call('HSET', key, 'ref', ref)
-    for _, name in ipairs({'metadata', 'render', 'function'}) do
-      local value = call('HGET', 'sr:ref:' .. ref, name)
-      if value then call('HSET', key, name, value) end
-    end
-  end
-  set_state(job, 'waiting', at)
-  event(job, at, 'known', {by = 'callback'})
+  local known = call('EXISTS', 'sr:job:' .. job) == 1
+  if not known then new_job(job, at) end
+  if ref ~= '' then adopt(job, ref, at) end
+  if not known then event(job, at, 'known', {by = 'callback'}) end
 end
 
 if a.ref ~= '' then
   if erased(a.ref) then return {'erased', '', a.receipt} end
-  local key = 'sr:ref:' .. a.ref
+  local subject = 'ref:' .. a.ref
+  local key = record_key(subject)
   if call('EXISTS', key) == 0 then
-    call('HSET', key, 'created', at, 'attempt', 0)
-    set_state('ref:' .. a.ref, 'open', at)
+    begin_record(subject, a.ref, at)
+    set_state(subject, 'open', at)
   end
   local job = call('HGET', key, 'job_id')
   local state = call('HGET', key, 'state')
   if not job and a.job ~= '' and (state == 'open' or state == 'parked') and not erased(a.job) then
     know(a.job, a.ref)
     job = a.job
-    clear_due('ref:' .. a.ref)
-    index('ref:' .. a.ref, shown('ref:' .. a.ref, state), nil)
-    call('HSET', key, 'job_id', job, 'state', 'linked')
   end
-  owner = job or ('ref:' .. a.ref)
+  owner = job or subject
 else
   if erased(a.job) then return {'erased', '', a.receipt} end
   know(a.job, '')
   owner = a.job
 end
 
+-- The same receipt is the same callback: its answer was lost, or it waited in the spool and is handed on again.
+local first = call('HGET', 'sr:seen:' .. owner, a.digest)
+if first == a.receipt then return {'new', owner, a.receipt} end
+local function listed(receipt)
+  for _, entry in ipairs(call('LRANGE', 'sr:callbacks:' .. owner, 0, -1)) do
+    if string.find(entry, '"' .. receipt .. '"', 1, true) then return true end
+  end
+end
+
 local outcome = 'new'
-if call('HEXISTS', 'sr:seen:' .. owner, a.digest) == 1 then
+if first then
   outcome = 'duplicate'
-  a.receipt = call('HGET', 'sr:seen:' .. owner, a.digest)
+  if listed(a.receipt) then return {outcome, owner, first} end
+  a.meta.given = a.receipt
+  a.receipt = first
 elseif call('HLEN', 'sr:seen:' .. owner) >= C.callbacks_cap then
   outcome = 'full' -- its job is looked at all the same
+  if listed(a.receipt) then return {outcome, owner, a.receipt} end
 else
-  call('HSET', 'sr:seen:' .. owner, a.digest, a.receipt)
   call('HSET', 'sr:bodies:' .. owner, a.receipt, ARGV[2])
+end
+-- Last of all: a script that breaks off in the middle is not undone, and what is seen is not looked at again.
+local function done()
+  if outcome == 'new' then call('HSET', 'sr:seen:' .. owner, a.digest, a.receipt) end
+  return {outcome, owner, a.receipt}
 end
 a.meta.receipt = a.receipt
 a.meta.at = at
@@ -65,7 +72,7 @@ event(owner, at, 'callback', {receipt = a.receipt, duplicate = a.meta.duplicate 
 if is_ref(owner) then
   -- Nobody knows the job yet. If nobody tells soon, a person must: the submit step looks after it then.
   if call('HGET', record_key(owner), 'state') == 'open' then set_due(owner, 'submit', at + C.link_patience_ms) end
-  return {outcome, owner, a.receipt}
+  return done()
 end
 
 local key = 'sr:job:' .. owner
@@ -89,4 +96,4 @@ if state == 'fetching' then
     dispatch(owner, state, at)
   end
 end
-return {outcome, owner, a.receipt}
+return done()

@@ -3,8 +3,8 @@
 local a = cjson.decode(ARGV[1])
 local at = now_ms(a.now)
 local key = record_key(a.subject)
-local got = call('HMGET', key, 'attempt', 'begun', 'state')
-if got[1] ~= a.attempt or got[2] == a.attempt or not got[3] then return false end
+local got = call('HMGET', key, 'attempt', 'begun', 'state', 'ended')
+if got[1] ~= a.attempt or got[2] == a.attempt or got[4] == a.attempt or not got[3] then return false end
 if step_of(a.subject, got[3]) ~= a.step then return false end
 call('HSET', key, 'begun', a.attempt)
 set_due(a.subject, class_of(a.subject, got[3]), at + C.lease_ms)

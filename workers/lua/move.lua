@@ -21,7 +21,8 @@ for name, value in pairs(a.fields) do call('HSET', key, name, value) end
 for _, name in ipairs(a.drop) do call('HDEL', key, name) end
 for _, entry in ipairs(a.events) do event(a.subject, at, entry[1], entry[2]) end
 if a.hold == 1 then return 1 end
-call('HDEL', key, 'begun', 'crashes', 'nudge', 'heard')
+end_attempt(key)
+call('HDEL', key, 'crashes')
 local class = class_of(a.subject, state)
 if not class then
   clear_due(a.subject)

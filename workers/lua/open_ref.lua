@@ -4,7 +4,7 @@ local at = now_ms(a.now)
 local subject = 'ref:' .. a.ref
 local key = record_key(subject)
 if call('EXISTS', key) == 1 then return 0 end
-call('HSET', key, 'created', at, 'attempt', 0)
+begin_record(subject, a.ref, at)
 for name, value in pairs(a.fields) do call('HSET', key, name, value) end
 set_state(subject, a.state, at)
 event(subject, at, 'accepted', {state = a.state})

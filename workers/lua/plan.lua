@@ -8,7 +8,8 @@ if got[1] ~= a.attempt or got[2] ~= a.attempt then return 0 end
 if not set_state(a.subject, 'rendering', at) then return -1 end
 for name, value in pairs(a.fields) do call('HSET', key, name, value) end
 call('HSET', key, 'renders', #a.renders)
-call('HDEL', key, 'begun', 'crashes', 'nudge', 'heard', 'tries', 'reason')
+end_attempt(key)
+call('HDEL', key, 'crashes', 'tries', 'reason')
 clear_due(a.subject) -- its renders carry it from here
 for _, entry in ipairs(a.events) do event(a.subject, at, entry[1], entry[2]) end
 for n, fields in ipairs(a.renders) do
@@ -18,7 +19,7 @@ for n, fields in ipairs(a.renders) do
     list[#list + 1] = name
     list[#list + 1] = value
   end
-  call('HSET', record_key(render), 'created', at, 'attempt', 0, unpack(list))
+  call('HSET', record_key(render), 'created', at, 'attempt', a.attempt, unpack(list)) -- counts on, see begin_record
   set_state(render, 'planned', at)
   set_due(render, 'render', at + n - 1) -- in the order of the result
 end

@@ -83,6 +83,21 @@ local function shown(subject, state)
   return C.shown_ref[state]
 end
 
+-- What is due stands in the class of its state, also while an attempt is under way that began in another state.
+local function follow(subject, state, at)
+  local old = call('HGET', record_key(subject), 'class')
+  local class = class_of(subject, state)
+  if not old or old == class then return end
+  local due = call('ZSCORE', 'sr:due:' .. old, subject)
+  if class then set_due(subject, class, due or at) else clear_due(subject) end
+end
+
+-- Bodies that no fetch is going to keep are the clock's to keep.
+local function keep_bodies(subject, state, at)
+  if is_ref(subject) or is_render(subject) or C.step_of_job[state] then return end
+  if call('EXISTS', 'sr:bodies:' .. subject) == 1 then call('ZADD', 'sr:unarchived', at, subject) end
+end
+
 local function set_state(subject, new, at)
   local key = record_key(subject)
   local old = call('HGET', key, 'state')
@@ -91,6 +106,8 @@ local function set_state(subject, new, at)
   if old and not (moves[old] and moves[old][new]) then return false end
   call('HSET', key, 'state', new, 'updated', at)
   index(subject, shown(subject, old), shown(subject, new), call('HGET', key, 'created') or at)
+  follow(subject, new, at)
+  keep_bodies(subject, new, at)
   return true
 end
 
@@ -128,15 +145,76 @@ local function dispatch(subject, state, at)
   return true
 end
 
+-- The attempt is over: nothing may claim it again, not even a nudge of it that was doubled on its way.
+local function end_attempt(key)
+  call('HSET', key, 'ended', call('HGET', key, 'attempt'))
+  call('HDEL', key, 'begun', 'nudge', 'heard')
+end
+
 local function park(subject, reason, at)
   local key = record_key(subject)
   local old = call('HGET', key, 'state')
   if not set_state(subject, 'parked', at) then return false end
   call('HSET', key, 'parked_from', old, 'reason', reason)
-  call('HDEL', key, 'begun', 'nudge', 'heard')
+  end_attempt(key)
   clear_due(subject)
   event(subject, at, 'parked', {reason = reason, from = old})
   return true
+end
+
+-- Whoever names an erased job or ref again wants to hear of it.
+local function revive(name) return call('ZREM', 'sr:erased', redis.sha1hex(name)) == 1 end
+
+-- Begin a record. Its attempts count on from the time if it was here before and erased: a run of that life must not pass
+-- for one of this.
+local function begin_record(subject, name, at)
+  local key = record_key(subject)
+  call('HSET', key, 'created', at, 'attempt', 0) -- first of all: a full server refuses it, and nothing is half done
+  if revive(name) then call('HSET', key, 'attempt', at) end
+end
+
+local function new_job(job, at)
+  begin_record(job, job, at)
+  set_state(job, 'waiting', at)
+end
+
+-- From here on a ref stands for its job, and what came under it is the job's. Answers whether callbacks came under it.
+local function adopt(job, ref, at)
+  local key, subject = 'sr:job:' .. job, 'ref:' .. ref
+  local own = record_key(subject)
+  if call('HGET', own, 'job_id') then return false end
+  for _, name in ipairs({'metadata', 'render', 'function'}) do
+    local value = call('HGET', own, name)
+    if value then call('HSETNX', key, name, value) end
+  end
+  if call('HSETNX', key, 'ref', ref) == 0 then
+    call('HSET', key, 'more_refs', (call('HGET', key, 'more_refs') or '') .. ' ' .. ref) -- to be erased with it
+  end
+  revive(ref)
+  local created = call('HGET', own, 'created')
+  if call('HEXISTS', own, 'request') == 1 and tonumber(created) < tonumber(call('HGET', key, 'created')) then
+    call('HSET', key, 'created', created) -- a submission keeps its place in the list
+  end
+  clear_due(subject)
+  index(subject, shown(subject, call('HGET', own, 'state')), nil)
+  local heard = call('LLEN', 'sr:callbacks:' .. subject) > 0
+  for _, family in ipairs({'timeline', 'callbacks'}) do
+    local from, to = 'sr:' .. family .. ':' .. subject, 'sr:' .. family .. ':' .. job
+    for _, entry in ipairs(call('LRANGE', from, 0, -1)) do call('RPUSH', to, entry) end
+    call('DEL', from)
+  end
+  for _, family in ipairs({'bodies', 'seen'}) do
+    local from, to = 'sr:' .. family .. ':' .. subject, 'sr:' .. family .. ':' .. job
+    local all = call('HGETALL', from)
+    for i = 1, #all, 2 do call('HSET', to, all[i], all[i + 1]) end
+    call('DEL', from)
+  end
+  call('DEL', own)
+  call('HSET', own, 'state', 'linked', 'job_id', job, 'created', at)
+  local state = call('HGET', key, 'state')
+  index(job, nil, state, call('HGET', key, 'created'))
+  keep_bodies(job, state, at)
+  return heard
 end
 
 -- A job ends when the last of its renders has ended. One that needs a person makes the job need a person.

@@ -5,10 +5,12 @@ local resume = {starting = 'planned', planned = 'planned', queued = 'queued', re
 
 local function again(subject, state)
   local key = record_key(subject)
-  call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries', 'begun', 'nudge', 'heard')
-  set_state(subject, state, at)
+  if not set_state(subject, state, at) then return false end
+  end_attempt(key)
+  call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries')
   event(subject, at, 'retried', {to = state})
   set_due(subject, class_of(subject, state), at)
+  return true
 end
 
 local key = record_key(a.subject)
@@ -16,13 +18,12 @@ local state = call('HGET', key, 'state')
 if is_ref(a.subject) then
   if state ~= 'parked' and state ~= 'failed' then return 0 end
   if not call('HGET', key, 'request') then return 0 end
-  again(a.subject, 'queued')
-  return 1
+  return again(a.subject, 'queued') and 1 or 0
 end
 if state ~= 'parked' and state ~= 'failed' and state ~= 'finished' then return 0 end
 local total = call('HGET', key, 'renders')
 if not total then
-  again(a.subject, 'fetching')
+  if not again(a.subject, 'fetching') then return 0 end
   call('HSET', key, 'heard_at', at)
   return 1
 end

@@ -29,7 +29,8 @@ def fetch(tools: Tools, record: Record) -> Outcome:
             return Done()
         case Phase.COMPLETED:
             tools.artifacts.put(result_path(job.job_id), raw)
-            _plan(tools, record, result)
+            if not _plan(tools, record, result) and not tools.ledger.exists(job):
+                tools.artifacts.delete_job(job.job_id)  # the job was erased meanwhile, and this file with it
             return Done()
 
 
@@ -44,12 +45,12 @@ def _look_again(tools: Tools, record: Record, result: Result, *, heard: bool) ->
     return Wait(seconds, fields={**_facts(result), "tries": 0})
 
 
-def _plan(tools: Tools, record: Record, result: Result) -> None:
+def _plan(tools: Tools, record: Record, result: Result) -> bool:
     function = record.fields.get("function") or result.function
     rule = rule_for(tools.rules, function, loaded(record.fields.get("render")))
     chosen = rule.chosen(result.shorts)
     requests = rule.requests(str(record.subject), result.shorts)
-    tools.ledger.plan(
+    return tools.ledger.plan(
         record,
         renders=[_render(short, request) for short, request in zip(chosen, requests, strict=True)],
         fields={**_facts(result), "shorts": len(result.shorts), "progress": 1.0},
