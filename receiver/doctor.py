@@ -61,6 +61,7 @@ def examine(env: Mapping[str, str]) -> Iterator[Finding]:
         yield from _careful("Swiftia", lambda: _swiftia(services))
         yield from _careful("public URL", lambda: _public_url(settings))
         yield from _careful("storage", lambda: _storage(services))
+        yield from _careful("spool", lambda: _spool(services))
 
 
 def _careful(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -198,3 +199,16 @@ def _storage(services: Services) -> Iterator[Finding]:
     kept = services.artifacts.put(result_path(probe), b"written by swiftia-receiver check; may be deleted\n")
     services.artifacts.delete_job(probe)
     yield Finding(OK, "storage", f"{services.settings.artifacts_url} took {kept.size} bytes and deleted them")
+
+
+def _spool(services: Services) -> Iterator[Finding]:
+    depth = services.intake.spool.depth()
+    if depth.aside:
+        yield Finding(
+            BAD, "spool", f"{depth.aside} callbacks were set aside", "the log of web says why; a restart tries again"
+        )
+    if waiting := depth.count - depth.aside:
+        found = f"{waiting} callbacks wait for Redis"
+        yield Finding(WARN, "spool", found, "they are handed on by themselves once Redis takes writes")
+    elif not depth.aside:
+        yield Finding(OK, "spool", "no callback waits for Redis")

@@ -27,7 +27,7 @@ What is kept
 
 Outside parties
     swiftia         the wire (exchanges, deadlines)                              budget     who may send a request when
-    downloads       files from the network (guarded, dialing, addresses)         connections  Redis
+    downloads       files from the network (guarded, dialing, timedstreams)         connections  Redis
 
 Rules without any IO
     states, work    what may become what, and which step that calls for          errors     the one tree

@@ -6,14 +6,13 @@ body or the frame of a chunk, never meets them; here each read gets what is left
 
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import httpcore2
 import httpx2
 
-Clock = Callable[[], float]
+from workers.timedstreams import Clock, Deadline, TimedStream
 
 
 class DeadlineTransport(httpx2.BaseTransport):
@@ -93,49 +92,10 @@ class _Backend(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        end = self._clock() + self._total_s
+        deadline = Deadline(self._clock() + self._total_s, self._clock)
+        wait = deadline.cut(timeout, httpcore2.ConnectTimeout)
         try:
-            stream = super().connect_tcp(host, port, _sooner(timeout, self._total_s), local_address, socket_options)
+            stream = super().connect_tcp(host, port, wait, local_address, socket_options)
         except ValueError as error:  # a host name that the resolver cannot even encode
             raise httpcore2.ConnectError(str(error)) from None
-        return _Stream(stream, end, self._clock)
-
-
-class _Stream(httpcore2.NetworkStream):
-    """``end``: the moment on ``clock`` when the connection is past its deadline."""
-
-    def __init__(self, stream: httpcore2.NetworkStream, end: float, clock: Clock) -> None:
-        self._stream = stream
-        self._end = end
-        self._clock = clock
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._left(timeout, httpcore2.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._left(timeout, httpcore2.WriteTimeout))
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore2.NetworkStream:
-        left = self._left(timeout, httpcore2.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._end, self._clock)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    def _left(self, timeout: float | None, error: type[httpcore2.TimeoutException]) -> float:
-        left = self._end - self._clock()
-        if left <= 0:
-            raise error("the answer took longer than the whole time allowed")
-        return _sooner(timeout, left)
-
-
-def _sooner(timeout: float | None, left: float) -> float:
-    return left if timeout is None else min(timeout, left)
+        return TimedStream(stream, deadline)

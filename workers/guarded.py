@@ -15,8 +15,9 @@ import httpcore2
 import httpx2
 
 from workers.addresses import Network
-from workers.dialing import Clock, Deadline, GuardedBackend, Resolve
+from workers.dialing import GuardedBackend, Resolve
 from workers.errors import TargetRefused
+from workers.timedstreams import Clock, Deadline
 
 MAX_REDIRECTS = 5
 _LAST_PORT = 65_535

@@ -98,6 +98,7 @@ def test_it_serves_a_first_job_and_stops_in_order(up, eventually):
     told = up.log.read_text()
     assert told.startswith("NO SWIFTIA_API_KEY: this runs against the built-in sandbox")
     eventually(lambda: up.run("check").exit_code == 0, timeout=20, every=0.5, message="check stays bad")
+    assert "no callback waits for Redis" in up.run("check").stdout
     again = up.run("up")
     assert (again.exit_code, "stop process" in again.stderr) == (3, True)
     port_taken = up.run("up", DATA_DIR=f"{up.env['DATA_DIR']}-2")
