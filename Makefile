@@ -25,8 +25,8 @@ demo: $(VENV)/.run ## See it work: one job from submission to video files, again
 bench: $(VENV)/.run ## Measure this machine: callbacks acknowledged and jobs carried through
 	@exec $(BIN)/swiftia-receiver bench $(ARGS)
 
-test: check ## Everything of `make check`, then all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: check ## Everything of `make check`, then all tests, two files at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## Lint, formatting, types and import contracts
 	$(BIN)/ruff check .

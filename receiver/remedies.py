@@ -63,4 +63,6 @@ class Remedies:
         if isinstance(view.subject, JobSubject):
             self._artifacts.delete_job(view.subject.job_id)
         self._ledger.erase(view.subject)
+        if isinstance(view.subject, JobSubject):
+            self._artifacts.delete_job(view.subject.job_id)  # again: a step that was ending may have left a file
         return empty_answer()

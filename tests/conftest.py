@@ -1,16 +1,23 @@
 """Real Valkey for every test that wants one, and waiting for conditions instead of sleeping."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
+import hypothesis
 import pytest
 from redis import Redis
 
 from workers.valkey import EmbeddedValkey
 
 T = TypeVar("T")
+
+# How long an example takes says more about what else the machine does than about the code.
+if "CI" not in os.environ:  # there hypothesis has a profile of its own, without a deadline too
+    hypothesis.settings.register_profile("unhurried", deadline=None)
+    hypothesis.settings.load_profile("unhurried")
 
 
 class Eventually(Protocol):

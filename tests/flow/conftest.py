@@ -156,9 +156,12 @@ def _every_process() -> Iterator[tuple[int, tuple[int, str]]]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Pick a port below those that outgoing connections use: one of these may take it before ``up`` does."""
+    while True:
+        port = random.SystemRandom().randrange(11_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def started(folder: Path, **env: str) -> Machine:

@@ -573,6 +573,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 run.over = run.over or str(run.record.subject).split("/")[0] == str(owner)
         self.look()
 
+    @precondition(lambda self: any(RefSubject(ref) in self.books.records for ref in REFS))
     @rule(ref=refs)
     def a_submission_is_withdrawn(self, ref: str) -> None:
         self.erase(RefSubject(ref))
@@ -596,7 +597,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.unchanged()
             return
         self.gone |= receipts
-        self.at += 1
+        self.at += 1000  # a second life counts on from the time: it does not begin in the same moment
         for name in names:
             for subject in (name, f"ref:{name}"):
                 self.lives[subject] = self.lives.get(subject, 0) + 1

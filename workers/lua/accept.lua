@@ -71,7 +71,8 @@ event(owner, at, 'callback', {receipt = a.receipt, duplicate = a.meta.duplicate 
 
 if is_ref(owner) then
   -- Nobody knows the job yet. If nobody tells soon, a person must: the submit step looks after it then.
-  if call('HGET', record_key(owner), 'state') == 'open' then set_due(owner, 'submit', at + C.link_patience_ms) end
+  local got = call('HMGET', record_key(owner), 'state', 'class')
+  if got[1] == 'open' and not got[2] then set_due(owner, 'submit', at + C.link_patience_ms) end
   return done()
 end
 
