@@ -19,6 +19,8 @@ import httpx2
 import pytest
 from redis import Redis
 
+from workers.valkey import socket_path
+
 ROOT = Path(__file__).resolve().parents[2]
 SETTLED = {"finished", "failed", "parked"}
 
@@ -103,7 +105,7 @@ class Machine:
         return bool(counts) and sum(counts[state] for state in SETTLED) >= number
 
     def redis(self) -> Redis:
-        return Redis(unix_socket_path=str(self.folder / "data" / "valkey" / "valkey.sock"))
+        return Redis(unix_socket_path=str(socket_path(self.folder / "data" / "valkey")))
 
     # The sandbox
 
