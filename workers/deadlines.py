@@ -31,21 +31,8 @@ class DeadlineTransport(httpx2.BaseTransport):
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        with _errors_of_httpx2():
-            answer = self._pool.handle_request(
-                httpcore2.Request(
-                    method=request.method,
-                    url=httpcore2.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
+        with errors_of_httpx2():
+            answer = self._pool.handle_request(request_of_httpcore2(request))
         return httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
 
     def close(self) -> None:
@@ -57,15 +44,25 @@ class _Body(httpx2.SyncByteStream):
         self._answer = answer
 
     def __iter__(self) -> Iterator[bytes]:
-        with _errors_of_httpx2():
+        with errors_of_httpx2():
             yield from self._answer.iter_stream()
 
     def close(self) -> None:
         self._answer.close()
 
 
+def request_of_httpcore2(request: httpx2.Request) -> httpcore2.Request:
+    """Write a request in the words of the library below."""
+    url = request.url
+    below = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    return httpcore2.Request(
+        request.method, below, headers=request.headers.raw, content=request.stream, extensions=request.extensions
+    )
+
+
 @contextmanager
-def _errors_of_httpx2() -> Iterator[None]:
+def errors_of_httpx2() -> Iterator[None]:
+    """Raise what the library below raises as the error of the same name that httpx2 has."""
     try:
         yield
     except (

@@ -9,31 +9,18 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import httpcore2
 import httpx2
 
 from workers.addresses import Network
+from workers.deadlines import errors_of_httpx2, request_of_httpcore2
 from workers.dialing import GuardedBackend, Resolve
 from workers.errors import TargetRefused
 from workers.timedstreams import Clock, Deadline
 
 MAX_REDIRECTS = 5
 _LAST_PORT = 65_535
-
-_SAME_ERROR: dict[type[Exception], type[httpx2.TransportError]] = {
-    httpcore2.ConnectTimeout: httpx2.ConnectTimeout,
-    httpcore2.ReadTimeout: httpx2.ReadTimeout,
-    httpcore2.WriteTimeout: httpx2.WriteTimeout,
-    httpcore2.PoolTimeout: httpx2.PoolTimeout,
-    httpcore2.ConnectError: httpx2.ConnectError,
-    httpcore2.ReadError: httpx2.ReadError,
-    httpcore2.WriteError: httpx2.WriteError,
-    httpcore2.LocalProtocolError: httpx2.LocalProtocolError,
-    httpcore2.RemoteProtocolError: httpx2.RemoteProtocolError,
-    httpcore2.UnsupportedProtocol: httpx2.UnsupportedProtocol,
-}
 
 
 def guarded_client(
@@ -89,8 +76,8 @@ class GuardedTransport(httpx2.BaseTransport):
             Deadline(request.extensions.setdefault("deadline", self._clock() + self._total_s), self._clock)
         )
         try:
-            with _our_errors():
-                answer = pool.handle_request(_below(request))
+            with errors_of_httpx2():
+                answer = pool.handle_request(request_of_httpcore2(request))
         except BaseException:
             pool.close()
             raise
@@ -107,7 +94,7 @@ class _Body(httpx2.SyncByteStream):
         self._pool = pool
 
     def __iter__(self) -> Iterator[bytes]:
-        with _our_errors():
+        with errors_of_httpx2():
             yield from self._answer.iter_stream()
 
     def close(self) -> None:
@@ -129,14 +116,6 @@ def _check(request: httpx2.Request) -> None:
     request.extensions["came_from_https"] = url.scheme == "https"
 
 
-def _below(request: httpx2.Request) -> httpcore2.Request:
-    url = request.url
-    below = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    return httpcore2.Request(
-        request.method, below, headers=request.headers.raw, content=request.stream, extensions=request.extensions
-    )
-
-
 def _above(answer: httpcore2.Response, pool: httpcore2.ConnectionPool) -> httpx2.Response:
     body = _Body(answer, pool)
     response = httpx2.Response(
@@ -150,11 +129,3 @@ def _above(answer: httpcore2.Response, pool: httpcore2.ConnectionPool) -> httpx2
     # The client reads the whole body of a redirect into memory before it follows it, however long that is.
     body.close()
     return httpx2.Response(answer.status, headers=[pair for pair in answer.headers if pair[0].lower() == b"location"])
-
-
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    try:
-        yield
-    except tuple(_SAME_ERROR) as error:
-        raise _SAME_ERROR[type(error)](str(error)) from error
