@@ -12,8 +12,10 @@ WORKDIR /src
 # Without pip inside: what runs cannot install anything.
 RUN python -m venv --without-pip /opt/swiftia-receiver \
     && python -m venv /opt/build
-COPY requirements/run.txt requirements/build.txt requirements/
-RUN pip --python /opt/swiftia-receiver/bin/python install --require-hashes -r requirements/run.txt \
+# With spans for OpenTelemetry: --build-arg LOCK=tracing
+ARG LOCK=run
+COPY requirements/run.txt requirements/tracing.txt requirements/build.txt requirements/
+RUN pip --python /opt/swiftia-receiver/bin/python install --require-hashes -r requirements/${LOCK}.txt \
     && /opt/build/bin/pip install --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY receiver receiver

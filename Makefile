@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKED := install --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench lock install-hooks
+.PHONY: help run demo test check format screenshots bench bench-budget bench-limiter bench-large bench-million api-fuzz chaos lock install-hooks
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -25,8 +25,29 @@ demo: $(VENV)/.run ## See it work: one job from submission to video files, again
 bench: $(VENV)/.run ## Measure this machine: callbacks acknowledged and jobs carried through
 	@exec $(BIN)/swiftia-receiver bench $(ARGS)
 
-test: check ## Everything of `make check`, then all tests, two files at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+bench-budget: $(VENV)/.dev ## What a request is worth: our looks beside five ways of polling (30 minutes; ARGS=--quick, "--work 1", --plan)
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-limiter: $(VENV)/.dev ## Is the request allowance used up and never overrun? (12 minutes; ARGS="--seconds 30 --json FILE")
+	@$(BIN)/python -m tests.bench.limiter $(ARGS)
+
+bench-large: $(VENV)/.dev $(VENV)/.s3 ## One file of 2 GiB to a disk and to S3, over a cut and a kill; ARGS=64: of so many MiB
+	@$(BIN)/python -m tests.bench.large $(ARGS)
+
+bench-million: $(VENV)/.dev ## A ledger with a million finished jobs: memory, and how fast it is asked (20 minutes; ARGS="--jobs 100000 --json FILE")
+	@$(BIN)/python -m tests.bench.million $(ARGS)
+
+api-fuzz: $(VENV)/.dev ## Ask every route anything, and hold the answers against /openapi.json; ARGS="--max-time 60 --seed 1"
+	@$(BIN)/python -m tests.apifuzz $(ARGS)
+
+chaos: $(VENV)/.dev ## Hurt it for CHAOS_SECONDS (600), then hold its books against the sandbox's; ARGS=rolling: another run
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+screenshots: $(VENV)/.dev ## Take every page of the console against the sandbox; ARGS="FOLDER --only parked", --readme
+	@$(BIN)/python -m tests.pictures $(ARGS)
+
+test: check $(VENV)/.s3 ## Everything of `make check`, then all tests, four files at a time
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## Lint, formatting, types and import contracts
 	$(BIN)/ruff check .
@@ -46,9 +67,13 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 
 lock: $(VENV)/.lock ## Lock the dependencies of pyproject.toml anew; newest versions with ARGS=--upgrade
 	$(UV_COMPILE) $(ARGS) pyproject.toml --output-file requirements/run.txt
-	$(UV_COMPILE) $(ARGS) pyproject.toml --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(UV_COMPILE) $(ARGS) pyproject.toml --extra tracing --constraints requirements/run.txt \
+	  --output-file requirements/tracing.txt
+	$(UV_COMPILE) $(ARGS) pyproject.toml --extra tracing --group dev --constraints requirements/tracing.txt \
+	  --output-file requirements/dev.txt
 	$(UV_COMPILE) $(ARGS) --group build --output-file requirements/build.txt
 	$(UV_COMPILE) $(ARGS) --group lock --output-file requirements/lock.txt
+	$(UV_COMPILE) $(ARGS) --group s3 --output-file requirements/s3.txt
 
 # The stamps below make a second call instant; a changed lock file installs what changed.
 
@@ -69,6 +94,13 @@ $(VENV)/.run: $(VENV)/.python requirements/run.txt requirements/build.txt pyproj
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	@echo "Installing what its tests need into $(VENV)"
 	@$(PIP) $(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+# The S3 server of the tests, which does not go together with what it is to test.
+$(VENV)/.s3: $(VENV)/.python requirements/s3.txt
+	@echo "Installing the S3 server of the tests into $(VENV)/s3"
+	@$(BIN)/python -m venv $(VENV)/s3
+	@$(VENV)/s3/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/s3.txt
 	@touch $@
 
 $(VENV)/.lock: $(VENV)/.python requirements/lock.txt

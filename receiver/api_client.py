@@ -1,6 +1,7 @@
 """The running service, as the commands that ask it see it: its HTTP API."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,6 +18,9 @@ from workers.settings import Settings
 # Submitting may wait for its turn in the budget, and then for Swiftia.
 _PATIENCE_S: Final = 90.0
 _PAGE: Final = 100
+# The stream of changes says at least every 15 seconds that it is there.
+_QUIET_S: Final = 40.0
+_PIECE: Final = 1 << 20
 
 
 class Refused(ServiceError):
@@ -54,13 +58,21 @@ class Api:
         )
 
     def submit(self, order: Mapping[str, object], *, idempotency_key: str | None, wait: bool) -> JobSighting:
+        return read_job(self.submitted(order, idempotency_key=idempotency_key, wait=wait))
+
+    def submitted(
+        self, order: Mapping[str, object], *, idempotency_key: str | None, wait: bool, dry_run: bool = False
+    ) -> object:
+        """Return the whole answer. ``dry_run``: nothing is submitted, as the answer says then."""
         headers = {} if wait else {"Prefer": "respond-async"}
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
-        return read_job(self._ask("POST", "/api/jobs", json=dict(order), headers=headers))
+        asked = {"dry_run": "true"} if dry_run else {}
+        return self._ask("POST", "/api/jobs", json=dict(order), headers=headers, params=asked)
 
-    def callback_url(self, *, shared: bool) -> str:
-        answer = self._ask("POST", "/api/callbacks", json={"shared": True} if shared else {})
+    def callback_url(self, *, shared: bool, account: str | None = None) -> str:
+        asked = {"shared": True} if shared else {}
+        answer = self._ask("POST", "/api/callbacks", json=asked | ({"account": account} if account else {}))
         return printable(member(answer, "url"), limit=2000)
 
     def job(self, subject: str) -> JobSighting:
@@ -69,29 +81,67 @@ class Api:
     def job_document(self, subject: str) -> object:
         return self._ask("GET", f"/api/jobs/{quote(subject, safe='')}")
 
-    def jobs(self, *, state: str | None, limit: int) -> Iterator[Mapping[str, Any]]:
-        """Yield the newest jobs, as many as ``limit``, over as many pages as that takes."""
+    def jobs(
+        self, wanted: Mapping[str, str], *, limit: int, looked_back: Callable[[str], None] = lambda _: None
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the newest jobs, as many as ``limit``, over as many pages as that takes.
+
+        ``wanted``: parameters of ``GET /api/jobs``. ``looked_back`` hears how far back a search has looked so far.
+        """
         cursor: str | None = None
         while limit > 0:
-            asked = {"state": state, "cursor": cursor, "limit": min(limit, _PAGE)}
-            page = self._ask("GET", "/api/jobs", params={name: value for name, value in asked.items() if value})
-            rows = member(page, "items", "jobs")
+            asked = {**wanted, "limit": min(limit, _PAGE), **({"cursor": cursor} if cursor else {})}
+            page = self._ask("GET", "/api/jobs", params=asked)
+            rows = member(page, "jobs")
             found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             yield from found[:limit]
             limit -= len(found)
             cursor = text(member(page, "next"))
-            if cursor is None or not found:
+            if cursor is None:
                 return
+            if back_to := text(member(page, "looked_back_to")):
+                looked_back(back_to)
+
+    def look(self, path: str) -> object:
+        """Return the JSON that a route answers."""
+        return self._ask("GET", path)
+
+    def page(self, path: str) -> str:
+        """Return the text that a route answers."""
+        with self._reached():
+            response = self._http.get(path)
+        if not response.is_success:
+            raise _refusal(self.url, response)
+        return response.text
+
+    def changes(self, after_ms: int) -> Iterator[object]:
+        """Yield what happened since then, as ``GET /api/events`` tells it, and what happens from now on."""
+        asked = {"last_event_id": f"{after_ms}-0"}
+        quiet = httpx2.Timeout(_QUIET_S, connect=3)
+        with self._reached(), self._http.stream("GET", "/api/events", params=asked, timeout=quiet) as response:
+            if not response.is_success:
+                response.read()
+                raise _refusal(self.url, response)
+            for line in response.iter_lines():
+                if line.startswith("data:"):
+                    yield parse_json(line[5:].encode(), what="an event")
+
+    def callback_path(self, subject: str, receipt: str) -> str:
+        return f"/api/jobs/{quote(subject, safe='')}/callbacks/{quote(receipt, safe='')}"
 
     def retry(self, subject: str) -> int:
         """Return how many subjects (the job, or each of its renders) were set going."""
         return whole(member(self._ask("POST", f"/api/jobs/{quote(subject, safe='')}/retry"), "retried")) or 0
 
-    def retry_parked(self) -> int:
-        """As ``retry``, for every parked job, in as many calls as that takes."""
+    def redeliver(self, subject: str, n: int) -> int:
+        path = f"/api/jobs/{quote(subject, safe='')}/deliveries/{n}/retry"
+        return whole(member(self._ask("POST", path), "retried")) or 0
+
+    def retry_all(self, state: str) -> int:
+        """As ``retry``, for every job in a state, in as many calls as that takes."""
         retried = 0
         while True:
-            answer = self._ask("POST", "/api/jobs/retry", params={"state": "parked"})
+            answer = self._ask("POST", "/api/jobs/retry", params={"state": state})
             retried += whole(member(answer, "retried")) or 0
             if member(answer, "more") is not True or not whole(member(answer, "jobs")):
                 return retried
@@ -102,18 +152,32 @@ class Api:
     def close(self) -> None:
         self._http.close()
 
+    @contextmanager
+    def file(self, path: str) -> Iterator[Iterator[bytes]]:
+        """Open a file of a job, to be read piece by piece while the block runs."""
+        with self._reached(), self._http.stream("GET", path) as response:
+            if not response.is_success:
+                response.read()
+                raise _refusal(self.url, response)
+            yield response.iter_bytes(_PIECE)
+
     def _ask(self, method: str, path: str, **asked: Any) -> object:
-        try:
+        with self._reached():
             response = self._http.request(method, path, **asked)
+        if not response.is_success:
+            raise _refusal(self.url, response)
+        return parse_json(response.content, what=f"the answer of {self.url}{path}") if response.content else None
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             how = "does not answer in time" if isinstance(error, httpx2.ReadTimeout) else "cannot be reached"
             raise NotRunning(
                 f"the service at {self.url} {how}; is it running? Start it with `swiftia-receiver up`, or say where "
                 "it is with --url or PORT"
             ) from None
-        if not response.is_success:
-            raise _refusal(self.url, response)
-        return parse_json(response.content, what=f"the answer of {self.url}{path}") if response.content else None
 
 
 def _refusal(url: str, response: httpx2.Response) -> ServiceError:

@@ -1,27 +1,41 @@
-"""Who may use the API: whoever sends the admin token."""
+"""Who may use the API: whoever sends one of the tokens, and for looking also who has signed in to the console."""
 
-import hmac
 from typing import Final
 
 from flask import Request, Response
-from pydantic import SecretStr
 
-from receiver.problems import Kind, problem
+from receiver.console.sessions import Role
+from receiver.console.visitors import Visitors
+from receiver.problems import KINDS, problem
 
-_KIND: Final = Kind(401, "unauthorized", "Not authorized")
+_UNKNOWN: Final = KINDS["unauthorized"]
+_READ_ONLY: Final = KINDS["read-only"]
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="swiftia-receiver"'}
+_LOOKING: Final = ("GET", "HEAD")
 
 
 class Auth:
-    def __init__(self, admin_token: SecretStr) -> None:
-        self._expected = admin_token.get_secret_value().encode()
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
 
     def refusal(self, request: Request) -> Response | None:
-        """Return the 401 for a request without the token, None for one with it."""
+        """Return the 401 or 403 for a request that must not be answered, None for one that may be."""
+        role = self._role(request)
+        if role is None:
+            detail = "send the header Authorization: Bearer <ADMIN_TOKEN>"
+            return problem(_UNKNOWN, detail, headers=_CHALLENGE)
+        if role is Role.VIEWER and request.method not in _LOOKING:
+            return problem(_READ_ONLY, "the VIEWER_TOKEN is for GET alone; send the ADMIN_TOKEN")
+        return None
+
+    def _role(self, request: Request) -> Role | None:
         scheme, _, offered = request.headers.get("Authorization", "").partition(" ")
         # Compared even if the scheme is wrong: the time it takes tells nothing.
-        fits = hmac.compare_digest(offered.strip().encode("utf-8", "surrogatepass"), self._expected)
-        if fits and scheme.lower() == "bearer":
+        role = self._visitors.sessions.role_of(offered.strip())
+        if scheme.lower() == "bearer":
+            return role
+        # A browser sends its cookies with whatever any page makes it ask for, so that these let nobody change anything.
+        if request.method not in _LOOKING or request.headers.get("Sec-Fetch-Site") == "cross-site":
             return None
-        detail = "send the header Authorization: Bearer <ADMIN_TOKEN>"
-        return problem(_KIND, detail, headers=_CHALLENGE)
+        visitor = self._visitors.of(request)
+        return visitor.role if visitor else None

@@ -7,7 +7,7 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from workers.documents import parse_json
-from workers.errors import InvalidInput, TooLarge
+from workers.errors import InvalidInput, PermanentError, TooLarge
 
 MAX_JSON_BYTES: Final = 1 << 20
 # Far below what the interpreter follows: what is read here is written and read again elsewhere, on deeper stacks.
@@ -16,6 +16,10 @@ MAX_DEPTH: Final = 64
 
 class BodyTooLarge(TooLarge):
     """The request's own body, as opposed to something that we fetched."""
+
+
+class NotJson(PermanentError):
+    """The body says of itself that it is something else than JSON."""
 
 
 def read_body(request: Request, *, limit: int) -> bytes:
@@ -45,7 +49,13 @@ def read_object(request: Request, *, optional: bool = False) -> dict[str, object
     body = read_body(request, limit=MAX_JSON_BYTES)
     if optional and not body:
         return {}
-    document = parse_json(body, what="the request body")
+    if request.mimetype and not request.is_json:
+        raise NotJson("send the body as JSON, with the header Content-Type: application/json", got=request.mimetype)
+    return checked(parse_json(body, what="the request body"))
+
+
+def checked(document: object) -> dict[str, object]:
+    """Raise ``InvalidInput`` for what is no object, or none that can be kept and sent on."""
     if not isinstance(document, dict):
         raise InvalidInput("the request body is no JSON object")
     _check_depth(document)

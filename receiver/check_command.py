@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import click
 
-from receiver.doctor import BAD, OK, WARN, examine
+from receiver.doctor import examine
 from receiver.exits import FAILED
+from receiver.findings import BAD, OK, WARN
 from receiver.sightings import printable
 
 _COLORS = {OK: "green", WARN: "yellow", BAD: "red"}
@@ -17,7 +18,8 @@ _COLORS = {OK: "green", WARN: "yellow", BAD: "red"}
 def check(env: Mapping[str, str]) -> None:
     """Examine settings, Redis, clock, workers, web, Swiftia's key, public URL and storage.
 
-    Each finding says how to mend what is wrong. Spends one request at Swiftia. Ends with 1 if anything is bad.
+    Each finding says how to mend what is wrong. Spends one request of each account at Swiftia. Ends with 1 if anything
+    is bad.
     """
     bad = 0
     for finding in examine(env):

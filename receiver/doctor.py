@@ -2,78 +2,57 @@
 
 import contextlib
 import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx2
-from redis import Redis, RedisError
+from redis import Redis
 from rq import Worker
 
-from receiver.launch import without_effect
+from receiver.findings import BAD, OK, WARN, Finding, careful
+from receiver.keycheck import keys_and_budgets
 from receiver.machine import ask
 from workers import keys
-from workers.budget import NoSlot
-from workers.connections import durability, safe_url, web_redis
-from workers.documents import member, number
-from workers.errors import LedgerUnavailable, ServiceError
+from workers.census import Census
+from workers.connections import durability, longest_in_listpack, safe_url, web_redis
+from workers.documents import number
+from workers.errors import LedgerUnavailable
 from workers.nudges import queue
 from workers.paths import result_path
 from workers.settings import Settings
+from workers.valkey import LISTPACK_BYTES
 from workers.wiring import Services, build, redis_url
-from workers.work import LANES
-
-OK: Final = "ok"
-WARN: Final = "warn"
-BAD: Final = "bad"
+from workers.work import DELIVERIES, LANES
 
 _CLOCK_SILENT_S: Final = 15.0
-_TURN_S: Final = 20.0
 _PUBLIC_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """``level``: ok, warn or bad. ``fix`` is empty where nothing is wrong."""
-
-    level: str
-    what: str
-    found: str
-    fix: str = ""
-
-
 def examine(env: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the findings as they come. Spends one request of the budget at Swiftia. Raises InvalidSettings."""
+    """Yield the findings as they come. Spends one request of each account at Swiftia. Raises InvalidSettings."""
     settings = Settings.from_env(env)
-    yield Finding(OK, "settings", "every variable can be read")
-    for name in without_effect(env):
-        yield Finding(WARN, "settings", f"{name} is set", "this version has no such feature yet; unset it")
     with contextlib.closing(web_redis(redis_url(settings))) as redis:
-        services = build(settings, redis)
-        yield from _careful("Redis", lambda: _redis(settings, redis))
-        yield from _careful("clock", lambda: _clock(redis))
-        yield from _careful("workers", lambda: _workers(redis))
-        yield from _careful("web", lambda: _web(settings))
-        yield from _careful("Swiftia", lambda: _swiftia(services))
-        yield from _careful("public URL", lambda: _public_url(settings))
-        yield from _careful("storage", lambda: _storage(services))
-        yield from _careful("spool", lambda: _spool(services))
+        yield from look_over(build(settings, redis))
 
 
-def _careful(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    try:
-        yield from look()
-    except LedgerUnavailable as error:
-        yield Finding(BAD, what, "not known, because Redis does not answer", error.message)
-    except ServiceError as error:
-        said, _, fix = error.message.rpartition("; ")
-        yield Finding(BAD, what, said, fix)
-    except RedisError as error:
-        yield Finding(BAD, what, f"Redis does not answer ({type(error).__name__})", "start it: swiftia-receiver up")
+def look_over(services: Services) -> Iterator[Finding]:
+    """Yield the findings about a service whose settings have been read. Spends one request of each account."""
+    settings, redis = services.settings, services.redis
+    yield Finding(OK, "settings", "every variable can be read")
+    if settings.submit_dry_run:
+        yield Finding(WARN, "settings", "SUBMIT_DRY_RUN is set, so no job is submitted", "unset it when trying is over")
+    yield from careful("Redis", lambda: _redis(settings, redis))
+    yield from careful("clock", lambda: _clock(redis))
+    yield from careful("workers", lambda: _workers(redis))
+    yield from careful("web", lambda: _web(settings))
+    yield from careful("Swiftia", lambda: keys_and_budgets(services))
+    yield from careful("archive", lambda: _archive(services))
+    yield from careful("public URL", lambda: _public_url(services))
+    yield from careful("storage", lambda: _storage(services))
+    yield from careful("spool", lambda: _spool(services))
 
 
 def _redis(settings: Settings, redis: Redis) -> Iterator[Finding]:
@@ -96,6 +75,10 @@ def _redis(settings: Settings, redis: Redis) -> Iterator[Finding]:
         )
     if found.durable:
         yield Finding(OK, "durability", "an acknowledged callback survives a crash of the server")
+    longest = longest_in_listpack(redis)
+    if longest is not None and longest < LISTPACK_BYTES:
+        said = f"hash-max-listpack-value is {longest}: each finished job takes about 0.2 kB more than it must"
+        yield Finding(WARN, "memory", said, f"set hash-max-listpack-value {LISTPACK_BYTES}")
 
 
 def _clock(redis: Redis) -> Iterator[Finding]:
@@ -121,6 +104,13 @@ def _workers(redis: Redis) -> Iterator[Finding]:
             yield Finding(
                 BAD, "workers", f"none on the lane {lane}", f"start one: swiftia-receiver worker --lane {lane}"
             )
+    seconds, micros = redis.time()
+    passed = redis.hget(keys.CLOCK, DELIVERIES)
+    if isinstance(passed, bytes) and seconds + micros / 1e6 - float(passed) / 1000 < _CLOCK_SILENT_S:
+        yield Finding(OK, "workers", f"a courier on the lane {DELIVERIES}")
+    else:
+        fix = f"start one: swiftia-receiver worker --lane {DELIVERIES}"
+        yield Finding(BAD, "workers", f"no courier on the lane {DELIVERIES}", fix)
 
 
 def _web(settings: Settings) -> Iterator[Finding]:
@@ -133,37 +123,20 @@ def _web(settings: Settings) -> Iterator[Finding]:
         yield Finding(BAD, "web", f"{settings.own_url}/readyz answers {status}", "its answer and its log say why")
 
 
-def _swiftia(services: Services) -> Iterator[Finding]:
-    if services.settings.swiftia_api_key is None:
-        yield Finding(
-            WARN, "Swiftia", "SWIFTIA_API_KEY is not set: only the sandbox of `up` can be used", "set the key"
-        )
-        return
-    uploads = _in_turn(services)
-    if uploads is None:
-        yield Finding(WARN, "Swiftia", f"no request was free for {_TURN_S:g} s, so the key was not tried", "try later")
-        return
-    used, total = number(member(uploads, "usedSize")), number(member(uploads, "subSize"))
-    storage = "" if used is None or total is None else f"; {used:g} of {total:g} MB are used there"
-    yield Finding(OK, "Swiftia", f"{services.settings.swiftia_base_url} takes the key{storage}")
+def _archive(services: Services) -> Iterator[Finding]:
+    soon = Census(services.redis, archive_s=services.settings.archive_s).take().archive_soon
+    if soon:
+        found = f"{soon} jobs have not ended, and Swiftia archives them within days: their files are deleted there then"
+        fix = "look at them (swiftia-receiver jobs --state parked), mend what keeps them, and retry them"
+        yield Finding(WARN, "archive", found, fix)
+    else:
+        yield Finding(OK, "archive", "no job that has not ended is about to be archived by Swiftia")
 
 
-def _in_turn(services: Services) -> object:
-    """Ask for the storage when the budget allows it; None when it does not in time."""
-    deadline = time.monotonic() + _TURN_S
-    while True:
-        try:
-            with services.budget.slot("reconcile", "check"):
-                return services.swiftia.uploads()
-        except NoSlot as turn:
-            if time.monotonic() + turn.wait_s > deadline:
-                return None
-            time.sleep(turn.wait_s)
-
-
-def _public_url(settings: Settings) -> Iterator[Finding]:
-    url = settings.callback_base
-    real = settings.swiftia_api_key is not None and not _is_local(settings.swiftia_base_url)
+def _public_url(services: Services) -> Iterator[Finding]:
+    url = services.settings.callback_base
+    accounts = services.upstreams.accounts.by_name.values()
+    real = any(account.key is not None and not _is_local(account.base_url) for account in accounts)
     if real and _is_local(url):
         yield Finding(
             BAD, "public URL", f"Swiftia cannot reach {url}", "set PUBLIC_URL to the https address of this service"
@@ -199,6 +172,12 @@ def _storage(services: Services) -> Iterator[Finding]:
     kept = services.artifacts.put(result_path(probe), b"written by swiftia-receiver check; may be deleted\n")
     services.artifacts.delete_job(probe)
     yield Finding(OK, "storage", f"{services.settings.artifacts_url} took {kept.size} bytes and deleted them")
+    space = services.artifacts.space()
+    if space is not None and space.paused:
+        found = f"{space.free / 1e9:.1f} GB are free, {space.spare / 1e9:.1f} GB are to stay free: downloads wait"
+        yield Finding(BAD, "storage", found, "free some space and they go on, or lower MIN_FREE_BYTES")
+    elif space is not None:
+        yield Finding(OK, "storage", f"{space.free / 1e9:.1f} GB are free on the disk that downloads are written to")
 
 
 def _spool(services: Services) -> Iterator[Finding]:

@@ -3,22 +3,27 @@
 Lean on purpose: no hook runs around it, and it asks Redis once. While Redis is away the spool takes its place.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
 from flask import Blueprint, Response, request
 
 from receiver.answers import json_answer
-from receiver.bodies import read_body
+from receiver.bodies import BodyTooLarge, read_body
 from receiver.problems import Unidentified
-from workers.errors import ServiceError
+from receiver.proxies import Proxies
+from receiver.tally import Tally
+from workers import tracing
+from workers.errors import InvalidInput, LedgerUnavailable, ServiceError, SpoolUnavailable, Unauthorized
 from workers.intake import Intake
 from workers.keyring import Keyring
+from workers.ledger import carried
 from workers.payloads import read_hint
 from workers.records import Accepted, Callback
 from workers.signing import verify
-from workers.tokens import SHARED, read_token
+from workers.tokens import read_token, shared_account
 
 _RECEIPT_BYTES = 10
 _LONGEST_TYPE, _LONGEST_AGENT = 100, 200
@@ -26,23 +31,45 @@ _SHOWN_OF_REF: Final = slice(len("ref:"), len("ref:") + 6)
 _log = structlog.get_logger("receiver")
 
 
+class BadSignature(Unauthorized):
+    """The token is right, and the signature that is demanded on top of it is not."""
+
+
+# The first that fits counts.
+_CAUSES: Final[Mapping[type[ServiceError], str]] = {
+    BadSignature: "signature",
+    Unauthorized: "token",
+    BodyTooLarge: "size",
+    InvalidInput: "body",
+    Unidentified: "unidentifiable",
+    LedgerUnavailable: "not_stored",
+    SpoolUnavailable: "not_stored",
+}
+
+
 class Door:
-    """``now``: Unix seconds. ``random``: gives n unguessable bytes."""
+    """``now``: Unix seconds. ``clock``: seconds that only rise. ``random``: gives n unguessable bytes."""
 
     def __init__(
         self,
         intake: Intake,
         keyring: Keyring,
+        proxies: Proxies,
         *,
+        tally: Tally,
         max_bytes: int,
         now: Callable[[], float],
         random: Callable[[int], bytes],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._intake = intake
+        self._tally = tally
         self._keys = keyring.callback_secrets()
         self._secrets = keyring.signing_bytes()
+        self._proxies = proxies
         self._max_bytes = max_bytes
         self._now = now
+        self._clock = clock
         self._random = random
 
     def blueprint(self) -> Blueprint:
@@ -55,35 +82,57 @@ class Door:
         try:
             return self._receive(token)
         except ServiceError as error:
-            _log.warning("callback.refused", reason=type(error).__name__, peer=request.remote_addr)
+            cause = next((cause for kind, cause in _CAUSES.items() if isinstance(error, kind)), "fault")
+            self._tally.refused(cause)
+            _log.warning("callback.refused", cause=cause, peer=self._proxies.client(request))
+            raise
+        except Exception:
+            self._tally.refused("fault")
             raise
 
     def _receive(self, token: str) -> Response:
-        began = self._now()
+        began, at = self._clock(), self._now()
         ref = read_token(token, self._keys)  # before anything of a stranger's is read
+        with tracing.span("callback.receive", kind="server", carrier=request.headers) as span:
+            accepted, size = self._taken(ref, at)
+            span.set(outcome=accepted.outcome, receipt=accepted.receipt)
+            seconds = self._clock() - began
+            self._tally.took(accepted.outcome, seconds)
+            self._tell(accepted, size, seconds)
+        return json_answer({"receipt": accepted.receipt, "outcome": accepted.outcome}, 202)
+
+    def _taken(self, ref: str, at: float) -> tuple[Accepted, int]:
+        """Read the callback and keep it; answers its size too."""
         body = read_body(request, limit=self._max_bytes)
         if self._secrets:
-            verify(body, dict(request.headers), secrets=self._secrets, now=began)
-        accepted = self._intake.take(self._callback("" if ref == SHARED else ref, body, self._receipt(began)))
+            self._check_signature(body, at)
+        accepted = self._intake.take(self._callback(ref, body, self._receipt(at)))
         if not accepted.owner and accepted.outcome != "erased":
             raise Unidentified(
                 "the shared callback URL needs the job's id in a JSON body, under id, jobId or job_id; "
                 "the body is kept for the operator",
                 receipt=accepted.receipt,
             )
-        self._tell(accepted, len(body), self._now() - began)
-        return json_answer({"receipt": accepted.receipt, "outcome": accepted.outcome}, 202)
+        return accepted, len(body)
+
+    def _check_signature(self, body: bytes, at: float) -> None:
+        try:
+            verify(body, dict(request.headers), secrets=self._secrets, now=at)
+        except Unauthorized as error:
+            raise BadSignature(error.message) from None
 
     def _callback(self, ref: str, body: bytes, receipt: str) -> Callback:
-        job_id = read_hint(body).job_id or ""
+        job_id, account = read_hint(body).job_id or "", shared_account(ref)
         meta = {
-            "from": request.remote_addr,
+            "from": self._proxies.client(request),
             "size": len(body),
             "type": request.headers.get("Content-Type", "")[:_LONGEST_TYPE],
             "agent": request.headers.get("User-Agent", "")[:_LONGEST_AGENT],
             "hint": job_id,
+            **({"account": account} if account else {}),
+            **carried(),
         }
-        return Callback(receipt=receipt, ref=ref, job_id=job_id, meta=meta, body=body)
+        return Callback(receipt=receipt, ref=ref if account is None else "", job_id=job_id, meta=meta, body=body)
 
     def _receipt(self, at: float) -> str:
         """32 hexadecimal digits that sort by time."""

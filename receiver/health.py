@@ -7,6 +7,7 @@ from redis import Redis, RedisError
 
 from receiver.answers import json_answer
 from workers import keys
+from workers.artifacts import Artifacts
 from workers.errors import LedgerUnavailable, SpoolUnavailable
 from workers.intake import Intake
 from workers.work import LANES
@@ -15,9 +16,10 @@ from workers.work import LANES
 class Health:
     """``largest``: bytes of the largest callback that is taken."""
 
-    def __init__(self, redis: Redis, intake: Intake, *, largest: int) -> None:
+    def __init__(self, redis: Redis, intake: Intake, artifacts: Artifacts, *, largest: int) -> None:
         self._redis = redis
         self._intake = intake
+        self._artifacts = artifacts
         self._largest = largest
 
     def blueprint(self) -> Blueprint:
@@ -33,12 +35,14 @@ class Health:
         """``clock``: seconds since the clock looked after each lane, null if it never did, null whole without Redis.
 
         Without a clock callbacks are stored all the same, so it does not make the door unready.
-        ``spool``: what waits here for Redis, null if the disk does not tell.
+        ``spool``: what waits here for Redis, null if the disk does not tell. ``storage``: the room for files on this
+        machine, and whether downloads wait for more; callbacks do not.
         """
         ages = self._ages()
         if ages is None:
             self._intake.spool.check(self._largest)  # raises when nothing could be stored
-        return json_answer({"ready": True, "redis": ages is not None, "clock": ages, "spool": self._spooled()})
+        answer = {"ready": True, "redis": ages is not None, "clock": ages, "spool": self._spooled()}
+        return json_answer({**answer, "storage": self._room()})
 
     def _ages(self) -> dict[str, float | None] | None:
         if not self._intake.redis_trusted:
@@ -56,6 +60,10 @@ class Health:
         except SpoolUnavailable:
             return None
         return {"count": depth.count, "bytes": depth.bytes}
+
+    def _room(self) -> dict[str, object] | None:
+        space = self._artifacts.space()
+        return None if space is None else {"free_bytes": space.free, "paused": space.paused}
 
     def _passes(self) -> tuple[float, dict[str, bytes | None]]:
         pipeline: Any = self._redis.pipeline(transaction=False)

@@ -17,7 +17,6 @@ from receiver.table import size_text, table
 from workers.documents import member
 from workers.errors import InvalidInput
 from workers.settings import Settings
-from workers.states import JobState
 
 Env = Mapping[str, str]
 _url = click.option("--url", help="Where the service is; by default http://HOST:PORT of the settings.")
@@ -38,7 +37,9 @@ def connected(env: Env, url: str | None) -> Iterator[Api]:
 @click.option("--no-render", is_flag=True, help="Fetch the result, but render nothing.")
 @click.option("--async", "queued", is_flag=True, help="Do not wait for the request budget: queue it.")
 @click.option("--idempotency-key", metavar="KEY", help="The same key and job again submit nothing twice.")
+@click.option("--account", metavar="NAME", help="One of SWIFTIA_ACCOUNTS; needed where it is not clear.")
 @click.option("--wait", is_flag=True, help="Show the progress until the job is settled.")
+@click.option("--dry-run", is_flag=True, help="Look it over and print what would be sent to Swiftia; submit nothing.")
 @_url
 @click.pass_obj
 def submit(
@@ -51,7 +52,9 @@ def submit(
     no_render: bool,
     queued: bool,
     idempotency_key: str | None,
+    account: str | None,
     wait: bool,
+    dry_run: bool,
     url: str | None,
 ) -> None:
     """Submit a job for VIDEO: a YouTube id or address, or the http(s) address of a video file.
@@ -60,8 +63,17 @@ def submit(
     Put -- before an id that begins with a dash.
     """
     body = order(video, function=function, options=options, metadata=metadata, render=not no_render)
+    body |= {"account": account} if account else {}
     with connected(env, url) as api:
-        job = api.submit(body, idempotency_key=idempotency_key, wait=not queued)
+        answer = api.submitted(body, idempotency_key=idempotency_key, wait=not queued, dry_run=dry_run)
+        notes = member(answer, "notes")
+        for note in notes if isinstance(notes, list) else ():
+            click.echo(f"note: {printable(note, limit=1000)}", err=True)
+        if member(answer, "dry_run") is True:
+            click.echo("nothing was submitted: this was a dry run, which would have sent", err=True)
+            click.echo(json.dumps(member(answer, "request"), indent=2))
+            return
+        job = read_job(answer)
         click.echo(job.subject)
         if wait:
             _wait(api, job)
@@ -77,31 +89,13 @@ def _wait(api: Api, job: JobSighting) -> None:
 
 @click.command("callback-url", short_help="Print a URL for a job that you submit yourself.")
 @click.option("--shared", is_flag=True, help="The one fixed URL, for any job; callbacks must then carry the job's id.")
+@click.option("--account", metavar="NAME", help="Whose key you submit with, one of SWIFTIA_ACCOUNTS.")
 @_url
 @click.pass_obj
-def callback_url(env: Env, *, shared: bool, url: str | None) -> None:
+def callback_url(env: Env, *, shared: bool, account: str | None, url: str | None) -> None:
     """Print a fresh callback URL for a job that you submit to Swiftia yourself."""
     with connected(env, url) as api:
-        click.echo(api.callback_url(shared=shared))
-
-
-@click.command(short_help="List jobs, the newest first.")
-@click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True)
-@_url
-@click.pass_obj
-def jobs(env: Env, *, state: str | None, limit: int, url: str | None) -> None:
-    """List jobs, the newest first."""
-    with connected(env, url) as api:
-        rows = [_listed(job) for job in api.jobs(state=state, limit=limit)]
-    click.echo(table(["id", "state", "done", "videos", "created", "title"], rows) if rows else "no jobs")
-
-
-def _listed(document: Mapping[str, Any]) -> list[str]:
-    job, counts = read_job(document), member(document, "renders")
-    videos = f"{member(counts, 'kept') or 0}/{member(counts, 'total')}" if member(counts, "total") else ""
-    created = printable(member(document, "created_at"))
-    return [job.subject, job.state, f"{job.progress:.0%}", videos, created, f"{job.title} {job.reason}".strip()]
+        click.echo(api.callback_url(shared=shared, account=account))
 
 
 @click.command(short_help="Show all that is known of a job.")
@@ -118,7 +112,7 @@ def show(env: Env, *, job_id: str, as_json: bool, url: str | None) -> None:
 
 def _described(document: object) -> str:
     job = read_job(document)
-    names = ("ref", "title", "function", "upstream_status", "cost", "created_at", "updated_at")
+    names = ("ref", "account", "title", "function", "upstream_status", "cost", "created_at", "updated_at")
     facts = [[name, printable(str(value))] for name in names if (value := member(document, name)) is not None]
     renders = [
         [str(one.n), one.state, f"{one.progress:.0%}", size_text(one.size), one.sha256, one.short, one.reason]
@@ -127,6 +121,12 @@ def _described(document: object) -> str:
     parts = [job.summary(), table(["fact", "value"], facts)]
     if renders:
         parts.append(table(["video", "state", "done", "size", "sha256", "short", "reason"], renders))
+    told = [
+        _named(one, "n", "event", "state", "attempts", "last_status", "next_at", "reason")
+        for one in _items(document, "deliveries")
+    ]
+    if told:
+        parts.append(table(["delivery", "event", "state", "tries", "status", "next try", "reason"], told))
     callbacks = [_named(one, "receipt", "at", "from", "size", "duplicate") for one in _items(document, "callbacks")]
     if callbacks:
         parts.append(table(["callback", "at", "from", "size", "duplicate"], callbacks))
@@ -142,7 +142,7 @@ def _items(document: object, name: str) -> list[dict[str, Any]]:
 
 
 def _named(item: Mapping[str, Any], *names: str) -> list[str]:
-    return [printable(str(item.get(name, ""))) for name in names]
+    return [printable(str(item[name])) if item.get(name) is not None else "" for name in names]
 
 
 def _rest(event: Mapping[str, Any]) -> str:
@@ -153,15 +153,26 @@ def _rest(event: Mapping[str, Any]) -> str:
 @click.command(short_help="Set parked or failed jobs going again.")
 @click.argument("job_id", required=False)
 @click.option("--all-parked", is_flag=True, help="Every parked job.")
+@click.option("--all-failed", is_flag=True, help="Every failed job.")
+@click.option("--delivery", type=click.IntRange(1), help="Send this delivery of the job again, and nothing else.")
 @_url
 @click.pass_obj
-def retry(env: Env, *, job_id: str | None, all_parked: bool, url: str | None) -> None:
+def retry(
+    env: Env, *, job_id: str | None, all_parked: bool, all_failed: bool, delivery: int | None, url: str | None
+) -> None:
     """Set a parked or failed job going again, its parked and failed renders with it."""
-    if (job_id is None) != all_parked:
-        raise click.UsageError("give a job's id, or --all-parked")
+    if [job_id is not None, all_parked, all_failed].count(True) != 1:
+        raise click.UsageError("give a job's id, or --all-parked, or --all-failed")
+    if delivery is not None and job_id is None:
+        raise click.UsageError("--delivery is one of a job: give the job's id too")
     with connected(env, url) as api:
-        going = api.retry_parked() if job_id is None else api.retry(job_id)
-    click.echo(f"{going} set going again (jobs, or renders of jobs)")
+        if job_id is None:
+            going = api.retry_all("parked" if all_parked else "failed")
+        elif delivery is None:
+            going = api.retry(job_id)
+        else:
+            going = api.redeliver(job_id, delivery)
+    click.echo(f"{going} set going again (jobs, renders of jobs, or deliveries)")
 
 
 @click.command(short_help="Erase every trace of a job here.")

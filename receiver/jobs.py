@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from flask import Blueprint, Response, request
 
-from receiver import requests
-from receiver.answers import json_answer
+from receiver import queries, requests
+from receiver.answers import json_answer, tagged_json
+from workers import tracing
 from workers.artifacts import Artifacts
 from workers.catalog import Catalog
 from workers.documents import parse_json
@@ -18,9 +19,18 @@ from workers.views import JobView
 
 
 class Jobs:
+    """``dry_run``: submissions are looked over, and nothing more."""
+
     def __init__(
-        self, catalog: Catalog, submissions: Submissions, artifacts: Artifacts, *, max_result_bytes: int
+        self,
+        catalog: Catalog,
+        submissions: Submissions,
+        artifacts: Artifacts,
+        *,
+        max_result_bytes: int,
+        dry_run: bool = False,
     ) -> None:
+        self._dry_run = dry_run
         self._catalog = catalog
         self._submissions = submissions
         self._artifacts = artifacts
@@ -35,40 +45,56 @@ class Jobs:
 
     def submit(self) -> Response:
         order = requests.read_order(request)
-        wait = not requests.prefers_async(request)
-        submission = self._submissions.submit(
-            order.request,
-            metadata=order.metadata,
-            render=order.render,
-            idempotency_key=requests.idempotency_key(request),
-            wait=wait,
-        )
+        key, wait = requests.idempotency_key(request), not requests.prefers_async(request)
+        if queries.dry_run(request) or self._dry_run:
+            draft = self._submissions.look_over(order.request, render=order.render, account=order.account)
+            return json_answer({"dry_run": True, "request": draft.request, "notes": list(draft.notes)})
+        with tracing.span("job.submit", kind="server", carrier=request.headers):
+            submission = self._submissions.submit(
+                order.request,
+                metadata=order.metadata,
+                render=order.render,
+                idempotency_key=key,
+                wait=wait,
+                account=order.account,
+                delivery=order.delivery,
+            )
         headers = {"Location": f"/api/jobs/{submission.job_id or submission.ref}"}
         if submission.replayed:
             headers["Idempotency-Replayed"] = "true"
         if not wait:
             headers["Preference-Applied"] = "respond-async"
-        return json_answer(self._body_of(submission), 201 if submission.job_id else 202, headers)
+        notes = {"notes": list(submission.notes)} if submission.notes else {}
+        return json_answer({**self._body_of(submission), **notes}, 201 if submission.job_id else 202, headers)
 
     def watch(self, name: str) -> Response:
-        outcome = self._submissions.watch(name, requests.read_ref(request))
+        outcome = self._submissions.watch(name, *requests.read_watch(request))
         status = 201 if outcome == "new" else 200
         return json_answer(self._body(find(self._catalog, name)), status, {"Location": f"/api/jobs/{name}"})
 
     def listed(self) -> Response:
-        page = self._catalog.jobs(
-            requests.state_of(request), request.args.get("cursor") or None, requests.limit_of(request)
-        )
-        return json_answer({"jobs": [item.as_json() for item in page.items], "next": page.next})
+        wanted, cursor, limit = queries.wanted(request), request.args.get("cursor"), queries.limit(request)
+        text = request.args.get("q")
+        if text is None:
+            page = self._catalog.jobs(wanted, cursor, limit)
+        else:
+            page = self._catalog.search(text, wanted, cursor=cursor, limit=limit)
+        jobs = [item.as_json() for item in page.items]
+        body = {"jobs": jobs, "next": page.next, "looked_back_to": page.looked_back_to}
+        return tagged_json(request, body, lambda: body)
 
     def show(self, name: str) -> Response:
-        return json_answer(self._body(find(self._catalog, name)))
+        view = find(self._catalog, name)
+        # The shorts are those of the kept result; when another one is kept, the timeline says so.
+        return tagged_json(request, [view.as_json(()), view.has_result], lambda: self._body(view))
 
     def callback_url(self) -> Response:
-        metadata, render, shared = requests.read_callback_order(request)
-        if shared:
-            return json_answer({"ref": None, "url": self._submissions.shared_url})
-        ref, url = self._submissions.callback_url(metadata=metadata, render=render)
+        order = requests.read_callback_order(request)
+        if order.shared:
+            return json_answer({"ref": None, "url": self._submissions.shared_url(order.account)})
+        ref, url = self._submissions.callback_url(
+            metadata=order.metadata, render=order.render, account=order.account, delivery=order.delivery
+        )
         return json_answer({"ref": ref, "url": url}, 201, {"Location": f"/api/jobs/{ref}"})
 
     def _body_of(self, submission: Submission) -> dict[str, object]:

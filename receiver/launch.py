@@ -11,8 +11,8 @@ from typing import Final
 from workers.errors import InvalidSettings
 from workers.processes import Child
 from workers.sandbox import SandboxConfig
-from workers.settings import WITHOUT_EFFECT, Settings
-from workers.work import FILES, LANES, UPSTREAM
+from workers.settings import Settings
+from workers.work import DELIVERIES, FILES, LANES, UPSTREAM
 
 PROGRAM: Final = "swiftia-receiver"
 SANDBOX_KEY: Final = "sandbox-key"
@@ -20,6 +20,8 @@ _SANDBOX_LIMIT: Final = "5/1s"
 _LOOPBACK: Final = "127.0.0.0/8"
 # A worker ends its step first, and a step is one request or one download; the kill is for what hangs.
 _LAST_SECONDS: Final = 10.0
+# Each tells every second that it goes on (workers/pulse.py). On a machine that is short of everything one may be late.
+_WATCHDOG_S: Final = 20.0
 _PACKAGE_HOME: Final = Path(__file__).resolve().parent.parent
 _HIGHEST_PORT: Final = 65_535
 
@@ -40,7 +42,7 @@ class Plan:
 def plan(env: Mapping[str, str], *, sandbox_allowed: bool) -> Plan:
     """Decide between Swiftia and the sandbox. Raise InvalidSettings where there is no key and no sandbox allowed."""
     settings = Settings.from_env(env)
-    if settings.swiftia_api_key is not None:
+    if settings.swiftia_api_key is not None or settings.swiftia_accounts is not None:
         return Plan(settings, env, None)
     if not sandbox_allowed:
         raise InvalidSettings(["SWIFTIA_API_KEY is not set, and --no-sandbox forbids the sandbox; set the key"])
@@ -84,19 +86,19 @@ def _given(env: Mapping[str, str], name: str) -> str:
     return env.get(name, "").strip()
 
 
-def without_effect(env: Mapping[str, str]) -> list[str]:
-    """Name the variables that are set for features which this version does not have."""
-    return [name for name in WITHOUT_EFFECT if _given(env, name)]
+def worker_counts(workers: int, accounts: int = 1) -> dict[str, int]:
+    """Split worker processes over the lanes: at least one each, and downloads get the odd one. Besides there is one
+    courier, which carries out many deliveries at once.
 
+    Each further account that Swiftia may leave hanging brings the worker that it would hold, up to ``workers``.
 
-def worker_counts(workers: int) -> dict[str, int]:
-    """Split worker processes over the lanes: at least one each, and downloads get the odd one.
-
-    >>> worker_counts(4), worker_counts(1), worker_counts(5)
-    ({'upstream': 2, 'files': 2}, {'upstream': 1, 'files': 1}, {'upstream': 2, 'files': 3})
+    >>> worker_counts(4), worker_counts(1)
+    ({'upstream': 2, 'files': 2, 'deliveries': 1}, {'upstream': 1, 'files': 1, 'deliveries': 1})
+    >>> worker_counts(4, accounts=2), worker_counts(4, accounts=9)
+    ({'upstream': 3, 'files': 2, 'deliveries': 1}, {'upstream': 4, 'files': 2, 'deliveries': 1})
     """
-    upstream = max(1, workers // 2)
-    return {UPSTREAM: upstream, FILES: max(1, workers - upstream)}
+    half = max(1, workers // 2)
+    return {UPSTREAM: min(workers, half + accounts - 1), FILES: max(1, workers - half), DELIVERIES: 1}
 
 
 def command(*words: str) -> list[str]:
@@ -107,11 +109,13 @@ def command(*words: str) -> list[str]:
 
 
 def web(plan: Plan) -> Child:
-    return Child("web", command("web"), env=plan.env, stop_seconds=plan.settings.grace_seconds + _LAST_SECONDS)
+    patience = plan.settings.grace_seconds + _LAST_SECONDS
+    return Child("web", command("web"), env=plan.env, stop_seconds=patience, watchdog_seconds=_WATCHDOG_S)
 
 
 def clock(plan: Plan) -> Child:
-    return Child("clock", command("clock"), env=plan.env, stop_seconds=_LAST_SECONDS)
+    words = command("clock")
+    return Child("clock", words, env=plan.env, stop_seconds=_LAST_SECONDS, watchdog_seconds=_WATCHDOG_S)
 
 
 def sandbox(plan: Plan) -> Child:
@@ -121,10 +125,10 @@ def sandbox(plan: Plan) -> Child:
 def workers(plan: Plan, counts: Mapping[str, int]) -> Iterator[Child]:
     """Yield the worker processes, ``counts`` of each lane."""
     patience = plan.settings.grace_seconds + _LAST_SECONDS
-    for lane in LANES:
+    for lane in (*LANES, DELIVERIES):
         for number in range(1, counts.get(lane, 0) + 1):
-            words = command("worker", "--lane", lane)
-            yield Child(f"worker-{lane}-{number}", words, env=plan.env, stop_seconds=patience)
+            name, words = f"worker-{lane}-{number}", command("worker", "--lane", lane)
+            yield Child(name, words, env=plan.env, stop_seconds=patience, watchdog_seconds=_WATCHDOG_S)
 
 
 def call(env: Mapping[str, str], *words: str) -> str:

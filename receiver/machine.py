@@ -17,17 +17,20 @@ from structlog.typing import FilteringBoundLogger
 from receiver import launch
 from receiver.exits import PortTaken
 from receiver.launch import Plan
-from workers import folderlock
+from workers import folderlock, notify
 from workers.connections import durability, safe_url, web_redis
 from workers.errors import InvalidSettings
+from workers.notify import Notifier
 from workers.processes import ProcessService
 from workers.settings import Settings
 from workers.supervisor import Service, Supervisor
 from workers.valkey import EmbeddedValkey
-from workers.wiring import redis_url, valkey_directory
+from workers.wiring import read_all, redis_url, valkey_directory
 
 # What an earlier run left behind when it was killed needs a moment to end.
 _GRACE_S: Final = 3.0
+# A web process whose launcher was killed ends the requests that it has in hand, and only then leaves its port.
+_ORPHAN_S: Final = 10.0
 _ASK_EVERY_S: Final = 0.2
 _PROBE_S: Final = 2.0
 _LONG_START_S: Final = 30.0
@@ -41,15 +44,20 @@ def run(plan: Plan, env: Mapping[str, str], *, say: Callable[[str], None]) -> No
     AlreadyRunning, PortTaken, InvalidSettings and LedgerUnavailable before anything is started.
     """
     with _holding(plan.settings.data_dir):
-        check_port(plan.settings.host, plan.settings.port, "PORT", patience_s=_GRACE_S)
+        check_port(plan.settings.host, plan.settings.port, "PORT", patience_s=_ORPHAN_S)
+        if plan.settings.metrics_port is not None:
+            host, port = plan.settings.metrics_host, plan.settings.metrics_port
+            check_port(host, port, "METRICS_PORT", patience_s=_ORPHAN_S)
         if plan.sandbox_port is not None:
-            check_port("127.0.0.1", plan.sandbox_port, "SANDBOX_PORT", patience_s=_GRACE_S)
+            check_port("127.0.0.1", plan.sandbox_port, "SANDBOX_PORT", patience_s=_ORPHAN_S)
+        read_all(plan.settings)  # a child that cannot read them would be started again and again
         check_redis(plan.settings, say)
         if plan.sandbox_url:
             say(sandbox_notice(plan.sandbox_url))
-        started = threading.Thread(target=_announce, args=(plan, env, say), daemon=True)
+        notifier = Notifier(env.get(notify.VARIABLE))
+        started = threading.Thread(target=_announce, args=(plan, env, say, notifier), daemon=True)
         started.start()
-        Supervisor(ranks(plan), log=_log).run()
+        Supervisor(ranks(plan), log=_log, notifier=notifier).run()
 
 
 def ranks(plan: Plan) -> list[Sequence[Service]]:
@@ -59,7 +67,7 @@ def ranks(plan: Plan) -> list[Sequence[Service]]:
         below.append(EmbeddedValkey(valkey_directory(plan.settings)))
     if plan.sandbox_port is not None:
         below.append(ProcessService(launch.sandbox(plan)))
-    counts = launch.worker_counts(plan.settings.workers)
+    counts = launch.worker_counts(plan.settings.workers, len(read_all(plan.settings).by_name))
     work = [launch.clock(plan), *launch.workers(plan, counts)]
     return [
         rank for rank in (below, [ProcessService(launch.web(plan))], [ProcessService(child) for child in work]) if rank
@@ -103,7 +111,9 @@ def _cannot_listen(host: str, port: int, name: str) -> str | None:
                 [f"{name}={port} is kept for the system's administrator; use 1024 or above"]
             ) from None
         except socket.gaierror:
-            raise InvalidSettings([f"HOST={host!r} is not known; write an address of this machine"]) from None
+            raise InvalidSettings(
+                [f"{name.removesuffix('PORT')}HOST={host!r} is not known; write an address of this machine"]
+            ) from None
         except OSError as error:
             where = f"cannot listen on {host} port {port}: {error.strerror}"
             return f"{where}; stop what listens there, or set another {name}"
@@ -141,7 +151,7 @@ def sandbox_notice(url: str) -> str:
     )
 
 
-def _announce(plan: Plan, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+def _announce(plan: Plan, env: Mapping[str, str], say: Callable[[str], None], notifier: Notifier) -> None:
     begun = time.monotonic()
     complained = False
     while (status := ask(plan.settings, "/readyz")) != HTTPStatus.OK:
@@ -149,6 +159,7 @@ def _announce(plan: Plan, env: Mapping[str, str], say: Callable[[str], None]) ->
             complained = True
             _log.warning("start.slow", url=plan.settings.own_url, readyz=status)
         time.sleep(_ASK_EVERY_S)
+    notifier.ready()
     say(welcome(plan, env))
 
 
@@ -172,6 +183,7 @@ def welcome(plan: Plan, env: Mapping[str, str]) -> str:
         redis = safe_url(redis_url(settings))
     lines = [
         f"swiftia-receiver is ready: {settings.own_url}",
+        f"  console      {settings.own_url}/, to be opened in a browser; it wants the admin token",
         f"  callbacks    {settings.callback_base}/webhooks/swiftia/…",
         f"  upstream     {settings.swiftia_base_url}, {settings.rate_limit}"
         + (" (sandbox)" if plan.sandbox_url else ""),

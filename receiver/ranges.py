@@ -43,7 +43,9 @@ def part_of(size: int, *, wanted: Range | None, only_if: IfRange, etag: str | No
         return everything
     if (only_if.date is not None or only_if.etag is not None) and (etag is None or only_if.etag != etag):
         return everything
-    found = wanted.range_for_length(size)
-    if found is None:
+    start, end = wanted.ranges[0]
+    if start < 0 < size:  # the last so many bytes, and all of them where there are not so many
+        return Part(max(0, size + start), size, size, whole=False)
+    if not 0 <= start < size:
         raise NotSatisfiable(size)
-    return Part(found[0], found[1], size, whole=False)
+    return Part(start, size if end is None else min(end, size), size, whole=False)

@@ -1,4 +1,4 @@
-"""What a caller of the API asked for, read from headers, query and body; anything else is ``InvalidInput``."""
+"""What a caller of the API asked for, read from headers and body; anything else is ``InvalidInput``."""
 
 import re
 from dataclasses import dataclass
@@ -7,57 +7,76 @@ from typing import Final
 from flask import Request
 
 from receiver.bodies import read_object, size_of
-from workers.catalog import MAX_PAGE
 from workers.errors import InvalidInput
-from workers.states import JobState
-from workers.views import as_state
+from workers.identifiers import is_account
+from workers.outbox import delivery_url
 
 MAX_METADATA_BYTES: Final = 16 << 10
-_DEFAULT_PAGE: Final = 50
 _KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
-_LIMIT = re.compile(r"[0-9]{1,4}", re.ASCII)
+_OWN: Final = ("metadata", "render", "account", "delivery")
 _RESPOND_ASYNC: Final = "respond-async"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``request``: Swiftia's own part of the body. ``metadata`` and ``render`` are ours."""
+    """``request``: Swiftia's own part of the body. What else there is is ours.
+
+    ``delivery``: where this job is told of, empty for nowhere, None for where its account's jobs are.
+    """
 
     request: dict[str, object]
     metadata: object
     render: object
+    account: str | None
+    delivery: str | None
 
 
 def read_order(request: Request) -> Order:
-    body = read_object(request)
+    return order_of(read_object(request))
+
+
+def order_of(body: dict[str, object]) -> Order:
+    """Part a body of POST /api/jobs into Swiftia's and ours. Raise ``InvalidInput``."""
     if "webhook" in body:
         raise InvalidInput(
             "webhook is set by this service, so that it hears of the job: leave it out, "
             "or ask POST /api/callbacks for a URL and submit the job yourself"
         )
     metadata, render = _own(body)
-    return Order({name: value for name, value in body.items() if name not in ("metadata", "render")}, metadata, render)
+    request_body = {name: value for name, value in body.items() if name not in _OWN}
+    return Order(request_body, metadata, render, _account(body), _delivery(body))
 
 
-def read_callback_order(request: Request) -> tuple[object, object, bool]:
-    """Return metadata, render, and whether the one shared URL is asked for."""
+@dataclass(frozen=True, slots=True)
+class CallbackOrder:
+    """``shared``: whether the one URL for all jobs is asked for. ``delivery``: as in ``Order``."""
+
+    metadata: object
+    render: object
+    account: str | None
+    delivery: str | None
+    shared: bool
+
+
+def read_callback_order(request: Request) -> CallbackOrder:
     body = read_object(request, optional=True)
-    _only(body, "metadata", "render", "shared")
+    _only(body, *_OWN, "shared")
     shared = body.get("shared", False)
     if not isinstance(shared, bool):
         raise InvalidInput("shared is true or false")
-    if shared and len(body) > 1:
-        raise InvalidInput("the shared URL serves many jobs, so it takes neither metadata nor render")
-    return *_own(body), shared
+    if shared and any(body.get(name) is not None for name in _OWN if name != "account"):
+        raise InvalidInput("the shared URL serves many jobs, so it takes nothing but account")
+    return CallbackOrder(*_own(body), _account(body), _delivery(body), shared)
 
 
-def read_ref(request: Request) -> str | None:
+def read_watch(request: Request) -> tuple[str | None, str | None]:
+    """Return the ref and the account of a job that was submitted elsewhere."""
     body = read_object(request, optional=True)
-    _only(body, "ref")
+    _only(body, "ref", "account")
     ref = body.get("ref")
     if ref is not None and not isinstance(ref, str):
         raise InvalidInput("ref is the text that POST /api/callbacks answered under ref")
-    return ref
+    return ref, _account(body)
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -73,18 +92,6 @@ def prefers_async(request: Request) -> bool:
     return _RESPOND_ASYNC in (wish.strip() for wish in wishes)
 
 
-def state_of(request: Request) -> JobState | None:
-    text = request.args.get("state")
-    return as_state(text) if text else None
-
-
-def limit_of(request: Request) -> int:
-    text = request.args.get("limit") or str(_DEFAULT_PAGE)
-    if _LIMIT.fullmatch(text) is None:
-        raise InvalidInput(f"limit is a number from 1 to {MAX_PAGE}", got=text[:40])
-    return int(text)
-
-
 def _own(body: dict[str, object]) -> tuple[object, object]:
     metadata, render = body.get("metadata"), body.get("render")
     if size_of(metadata) > MAX_METADATA_BYTES:
@@ -94,6 +101,24 @@ def _own(body: dict[str, object]) -> tuple[object, object]:
     if render is not None and not isinstance(render, (bool, dict)):
         raise InvalidInput("render is true, false, or an object of render options")
     return metadata, render
+
+
+def _account(body: dict[str, object]) -> str | None:
+    account = body.get("account")
+    if account is not None and not is_account(account):
+        raise InvalidInput("account is the name of one in SWIFTIA_ACCOUNTS: 1 to 32 of a-z, 0-9, '-' and '_'")
+    return account if isinstance(account, str) else None
+
+
+def _delivery(body: dict[str, object]) -> str | None:
+    wanted = body.get("delivery")
+    if wanted is None:
+        return None
+    if wanted is False:
+        return ""
+    if not isinstance(wanted, str):
+        raise InvalidInput("delivery is the http(s) address to which this job's events go, or false for none")
+    return delivery_url(wanted)
 
 
 def _only(body: dict[str, object], *known: str) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import click
 import structlog
 
-from workers import logs
+from workers import logs, notify
+from workers.notify import Notifier
 from workers.settings import Settings
-from workers.work import LANES
+from workers.work import DELIVERIES, LANES
 
 _log = structlog.get_logger("receiver")
 Env = Mapping[str, str]
@@ -19,6 +20,10 @@ Env = Mapping[str, str]
 def _say(words: str) -> None:
     click.echo(words)
     sys.stdout.flush()
+
+
+def _notifier(env: Env) -> Notifier:
+    return Notifier(env.get(notify.VARIABLE))
 
 
 @click.command(short_help="Run everything on this machine.")
@@ -43,17 +48,15 @@ def up(env: Env, *, no_sandbox: bool) -> None:
 @click.pass_obj
 def web(env: Env) -> None:
     """Run the web processes: the door for callbacks, the API and the console."""
-    from receiver import launch, server
+    from receiver import server
 
     settings = Settings.from_env(env)
     logs.configure(settings)
-    for name in launch.without_effect(env):
-        _log.warning("setting.without_effect", name=name, hint="this version has no such feature yet")
-    server.run(settings)
+    server.run(settings, _notifier(env))
 
 
 @click.command(short_help="Run worker processes only.")
-@click.option("--lane", type=click.Choice(LANES), help="Work on this lane only.")
+@click.option("--lane", type=click.Choice([*LANES, DELIVERIES]), help="Work on this lane only.")
 @click.option("--count", type=click.IntRange(1, 256), help="Processes; by default 1 with --lane, else WORKERS.")
 @click.pass_obj
 def worker(env: Env, *, lane: str | None, count: int | None) -> None:
@@ -63,20 +66,29 @@ def worker(env: Env, *, lane: str | None, count: int | None) -> None:
     if lane is None or (count or 1) > 1:
         _supervise_workers(env, settings, lane, count)
         return
+    if lane == DELIVERIES:
+        from workers.courier import run_courier
+
+        run_courier(settings, _notifier(env))
+        return
     from workers.worker import run_worker
 
-    run_worker(settings, lane)
+    run_worker(settings, lane, _notifier(env))
 
 
 def _supervise_workers(env: Env, settings: Settings, lane: str | None, count: int | None) -> None:
     from receiver import launch
     from workers.processes import ProcessService
     from workers.supervisor import Service, Supervisor
+    from workers.wiring import read_all
 
-    counts = {lane: count or 1} if lane else launch.worker_counts(count or settings.workers)
+    accounts = len(read_all(settings).by_name)
+    counts = {lane: count or 1} if lane else launch.worker_counts(count or settings.workers, accounts)
     plan = launch.Plan(settings, env, None)
     rank: Sequence[Service] = [ProcessService(child) for child in launch.workers(plan, counts)]
-    Supervisor([rank]).run()
+    notifier = _notifier(env)
+    notifier.ready()
+    Supervisor([rank], notifier=notifier).run()
 
 
 @click.command(short_help="Run a clock only.")
@@ -87,7 +99,7 @@ def clock(env: Env) -> None:
 
     settings = Settings.from_env(env)
     logs.configure(settings)
-    run_clock(settings)
+    run_clock(settings, _notifier(env))
 
 
 @click.command(short_help="Run the stand-in for Swiftia only.")

@@ -15,7 +15,7 @@ from receiver.launch import command
 from receiver.machine import ask
 from workers.errors import PermanentError
 from workers.leash import leashed
-from workers.settings import WITHOUT_EFFECT, Settings
+from workers.settings import Settings
 
 _START_S: Final = 90.0
 _STOP_S: Final = 90.0
@@ -38,6 +38,8 @@ class Trial:
         self.log_path = self.folder / "up.log"
         port, sandbox_port = free_ports(2)
         places = {"DATA_DIR": str(self.folder), "PORT": str(port), "SANDBOX_PORT": str(sandbox_port)}
+        # A few small films, on whatever machine.
+        places["MIN_FREE_BYTES"] = "16M"
         self._env = {**foreign(env), **chosen, **places}
         self.settings = Settings.from_env(self._env)
         self._up: subprocess.Popen[bytes] | None = None
@@ -98,7 +100,7 @@ class Trial:
 
 def foreign(env: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that are none of ours."""
-    ours = {*(name.upper() for name in Settings.model_fields), *WITHOUT_EFFECT}
+    ours = {name.upper() for name in Settings.model_fields}
     return {name: value for name, value in env.items() if name not in ours and not name.startswith("SANDBOX_")}
 
 

@@ -5,10 +5,11 @@ import os
 
 from flask import Flask
 
-from receiver.app import create_app
-from workers import logs
+from receiver.app import BROADCAST, create_app
+from workers import exporting, logs
 from workers.connections import web_redis
 from workers.drain import Drain
+from workers.presence import WEB, keep_present
 from workers.settings import Settings
 from workers.wiring import build, redis_url
 
@@ -22,8 +23,13 @@ def app() -> Flask:
 
 def connected(settings: Settings) -> Flask:
     """Connect in the process that calls: connections and threads do not survive a fork."""
-    services = build(settings, web_redis(redis_url(settings)))
+    exporting.start("web")
+    redis = web_redis(redis_url(settings))
+    services = build(settings, redis)
+    keep_present(redis, WEB)
     drain = Drain(services.intake)
     drain.start()
     atexit.register(drain.stop)
-    return create_app(services)
+    app = create_app(services)
+    atexit.register(app.extensions[BROADCAST].stop)
+    return app

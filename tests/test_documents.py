@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from receiver.cli import COMMANDS
-from receiver.frontpage import ROUTES
-from workers.settings import WITHOUT_EFFECT, Settings
+from receiver.description.console import SCREENS
+from receiver.description.document import ROUTES
+from workers.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -39,7 +40,7 @@ def targets() -> dict[str, str]:
 
 
 def known() -> set[str]:
-    return {name.upper() for name in Settings.model_fields} | set(WITHOUT_EFFECT)
+    return {name.upper() for name in Settings.model_fields}
 
 
 def test_every_setting_is_in_the_example():
@@ -51,8 +52,7 @@ def test_every_setting_is_in_the_readme_once():
 
 
 def test_the_example_states_the_defaults():
-    stated = {name: value for name, value in example().items() if name not in WITHOUT_EFFECT}
-    assert Settings.from_env(stated) == Settings()
+    assert Settings.from_env(example()) == Settings()
 
 
 def test_the_example_as_it_is_sets_nothing():
@@ -66,12 +66,6 @@ def test_every_variable_of_the_example_is_explained():
         assert not variables or block[0].startswith("# "), variables
 
 
-@pytest.mark.parametrize("name", WITHOUT_EFFECT)
-def test_what_has_no_effect_is_marked(name):
-    assert re.search(rf"(?m)^# \(without effect yet\) .*\n#{name}=", EXAMPLE)
-    assert re.search(rf"(?m)^\| `{name}` \|.*\*without effect yet\*", README)
-
-
 def test_the_readme_lists_the_commands():
     assert [cell.removeprefix("swiftia-receiver ") for cell in first_cells("Commands")] == list(COMMANDS)
 
@@ -83,7 +77,11 @@ def test_every_command_that_is_named_is_there(document):
 
 
 def test_the_readme_lists_the_routes():
-    assert first_cells("Routes") == [route for route, _ in ROUTES]
+    assert sorted(first_cells("Routes")) == sorted(route.shown for route in ROUTES)
+
+
+def test_the_readme_lists_the_routes_of_the_console():
+    assert sorted(first_cells("The console")) == sorted(screen.shown for screen in SCREENS)
 
 
 @pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", ".pre-commit-config.yaml", "pyproject.toml"])

@@ -31,15 +31,16 @@ def version(pin: Requirement) -> str:
 
 def wanted(name: str) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    groups = {"run": project["project"]["dependencies"], **project["dependency-groups"]}
-    if name == "dev":
-        return [Requirement(text) for text in (*groups["run"], *groups["dev"])]
-    return [Requirement(text) for text in groups[name]]
+    run, extras = project["project"]["dependencies"], project["project"]["optional-dependencies"]
+    groups = {"run": run, **extras, **project["dependency-groups"]}
+    more = {"tracing": run, "dev": [*run, *extras["tracing"]]}.get(name, [])
+    return [Requirement(text) for text in (*groups[name], *more)]
 
 
 def test_there_is_a_lock_for_each_group():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert [lock.stem for lock in LOCKS] == sorted(["run", *project["dependency-groups"]])
+    extras = project["project"]["optional-dependencies"]
+    assert [lock.stem for lock in LOCKS] == sorted(["run", *extras, *project["dependency-groups"]])
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
@@ -71,5 +72,7 @@ def test_it_is_up_to_date(lock):
 
 
 def test_what_is_tested_is_what_runs():
-    run, dev = pins(ROOT / "requirements" / "run.txt"), pins(ROOT / "requirements" / "dev.txt")
-    assert {name: version(pin) for name, pin in run.items()} == {name: version(dev[name]) for name in run}
+    dev = pins(ROOT / "requirements" / "dev.txt")
+    for lock in ("run", "tracing"):
+        found = pins(ROOT / "requirements" / f"{lock}.txt")
+        assert {name: version(pin) for name, pin in found.items()} == {name: version(dev[name]) for name in found}

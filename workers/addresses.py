@@ -1,7 +1,9 @@
-"""Which IP addresses this service may connect to on behalf of a URL that somebody else wrote."""
+"""What counts as a web address, and which IP addresses may be connected to for one that somebody else wrote."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 Network = IPv4Network | IPv6Network
 
@@ -59,6 +61,31 @@ _REFUSED: tuple[tuple[Network, str], ...] = tuple(
 )
 # All unicast addresses that were ever given out lie here; the rest of IPv6 is the registry's.
 _IPV6_UNICAST = IPv6Network("2000::/3")
+
+
+def web_url(text: str) -> str:
+    """Return an http(s) address without the slash at its end. Raise ``ValueError`` for anything else."""
+    url = text.strip().rstrip("/")
+    parts = urlsplit(url)
+    strange = re.search(r"[\s\x00-\x20\x7f]", url) or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or strange:
+        raise ValueError("is no http(s) address; write one such as https://hooks.example.org")
+    return url
+
+
+def check_url(text: str) -> str:
+    """Return an http(s) address with path and query as they are. Raise ``ValueError`` for anything else."""
+    url = text.strip()
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        known = False
+    if not known or re.search(r"[\s\x00-\x20\x7f-\U0010ffff]", url):
+        raise ValueError("is no http(s) address; write one such as https://app.example.org/swiftia")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise ValueError("has a user, a password or a fragment in it; leave them out")
+    return url
 
 
 def refusal_reason(address: str, *, trusted: Sequence[Network]) -> str | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -11,7 +11,9 @@ from urllib.parse import unquote, urlsplit
 from workers.buckets import Bucket, connected
 from workers.disk import Disk
 from workers.errors import DownloadFailed, InvalidInput, NotFound, TooLarge
+from workers.partials import Partial
 from workers.paths import ArtifactPath, job_folder
+from workers.volumes import Space, Volume
 
 _ALL = 1 << 62
 
@@ -29,8 +31,18 @@ class Writer(Protocol):
 
 
 class Store(Protocol):
-    """What a place for artifacts must do. All of it runs inside ``failures``, which speaks for the place."""
+    """What a place for artifacts must do. All of it runs inside ``failures``, which speaks for the place.
 
+    ``volume``: the disk that what is fetched piece by piece lies on. ``holds_files``: it stays there when it is whole.
+    """
+
+    holds_files: bool
+
+    @property
+    def volume(self) -> Volume | None: ...
+    def partial(self, path: str, origin: str, /) -> AbstractContextManager[Partial]: ...
+    def take(self, path: str, partial: Partial, /) -> None: ...
+    def signed_url(self, path: str, expires_s: float, /) -> str | None: ...
     def writer(self, path: str) -> AbstractContextManager[Writer]: ...
     def stream(self, path: str, start: int, end: int) -> Iterator[bytes]: ...
     def size(self, path: str) -> int | None: ...
@@ -46,14 +58,19 @@ class Artifacts:
         self._store = store
 
     @classmethod
-    def open(cls, url: str) -> Self:
-        """Open ``file:///absolute/folder`` (made if missing) or ``s3://bucket/prefix``, ``gs://…``, ``az://…``."""
+    def open(cls, url: str, *, staging: Path | None = None, spare: int = 0) -> Self:
+        """Open ``file:///absolute/folder`` (made if missing) or ``s3://bucket/prefix``, ``gs://…``, ``az://…``.
+
+        ``staging``: where files on their way to a bucket lie until they are whole. ``spare``: bytes that are to stay
+        free on the disk that is written to.
+        """
         parts = urlsplit(url)
         match parts.scheme:
             case "file" if parts.path.startswith("/") and parts.netloc in {"", "localhost"}:
-                return cls(Disk(Path(unquote(parts.path))))
+                return cls(Disk(Path(unquote(parts.path)), spare=spare))
             case "s3" | "gs" | "az" if parts.netloc:
-                return cls(Bucket(f"{parts.scheme}://{parts.hostname}{parts.path}", connected(url)))
+                name = f"{parts.scheme}://{parts.hostname}{parts.path}"
+                return cls(Bucket(name, connected(url), staging=staging, spare=spare))
         raise InvalidInput("STORAGE_URL is file:///absolute/folder, s3://bucket/prefix, gs://… or az://…")
 
     def put(self, path: ArtifactPath, body: bytes) -> Kept:
@@ -75,6 +92,46 @@ class Artifacts:
             if expected_size is not None and size != expected_size:
                 raise DownloadFailed(f"{path} should have {expected_size} bytes and has {size}; trying later")
         return Kept(size, digest.hexdigest())
+
+    @contextmanager
+    def unfinished(self, path: ArtifactPath, *, origin: str) -> Iterator[Partial]:
+        """Yield what is there of a file that comes piece by piece; what is added stays, whatever ends the block.
+
+        ``origin``: of what it is (a render's id): what an earlier one left of something else is not gone on with.
+        """
+        with self._store.failures(), self._store.partial(path, origin) as partial:
+            yield partial
+
+    def finish(self, path: ArtifactPath, partial: Partial) -> Kept:
+        """Give a file that is whole its name. Before that nothing is seen under ``path``, or what was there."""
+        kept = Kept(partial.size, partial.sha256)
+        with self._store.failures():
+            self._store.take(path, partial)
+        return kept
+
+    def signed_url(self, path: ArtifactPath, expires_s: float) -> str | None:
+        """Give a URL under which anybody may read ``path`` for so many seconds. None for files on a disk.
+
+        Whether anything is kept there is not looked up.
+        """
+        with self._store.failures():
+            return self._store.signed_url(path, expires_s)
+
+    def need(self, size: int, *, from_spare: bool = False) -> None:
+        """Raise StoreFull unless the disk that is written to has room for ``size`` bytes more (see ``Volume.need``)."""
+        if self._store.volume is not None:
+            self._store.volume.need(size, from_spare=from_spare)
+
+    def space(self) -> Space | None:
+        """Tell the room on the disk of this machine that is written to. None if there is none, or it does not tell."""
+        return None if self._store.volume is None else self._store.volume.glance()
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether ``space`` is of the place where files are kept, and so the same wherever it is asked for. A bucket
+        always has room: files only pass over the disk, and whether that is full is each machine's own affair.
+        """
+        return self._store.holds_files
 
     def get(self, path: ArtifactPath, *, max_bytes: int = 64 << 20) -> bytes:
         """Read a whole file. Raises NotFound, and TooLarge above ``max_bytes``."""

@@ -2,43 +2,49 @@
 
 A request takes a slot right before it is sent and settles it when the answer is there. Between the two the slot is
 counted as if the request took ``TRANSIT_S`` to arrive, so the window upstream is never overrun by what is on its way.
-More important classes go first: whoever finds no slot leaves a claim, and less important ones leave room for it.
+More important classes go first: whoever finds no slot leaves a claim, and less important ones leave room for it. But
+each ``TURN_EVERY``-th slot goes to the one that has waited longest among the less important.
+
+What Swiftia says comes first. A 429 pauses everybody, and is counted by its cause: ``shrunk`` (its limit is lower than
+ours was), ``stranger`` (somebody else spends too), or ``ours``, which widens the margin that each slot counts longer.
+Requests that fail in a row open the breaker, and a refused key does the same: nobody sends for a while, then one probe
+at a time finds out.
+
+When Redis's clock goes back, ``rewind`` brings everything back with it. When it jumps ahead, slots leave the window
+early: nothing tells that from time that has passed, and Swiftia's 429 with its pause sets it right.
 """
 
+import hashlib
+import json
+import random
 import secrets
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
 from redis import Redis, RedisError
 
-from workers.errors import (
-    CredentialsRefused,
-    LedgerUnavailable,
-    RateLimited,
-    ServiceError,
-    UnreadableAnswer,
-    UpstreamRefused,
-)
-from workers.limits import RateLimit
-from workers.scripts import Scripts
+from workers import keys
+from workers.errors import LedgerUnavailable, ServiceError
+from workers.exchanges import Answer
+from workers.limits import AHEAD_S, TRANSIT_S, TURN_EVERY, RateLimit, most_requests, read_stated
+from workers.scripts import Scripts, opening, source
+from workers.standing import BudgetState, Peek, read_peek, read_state
+from workers.verdicts import FINE, NOTHING, verdict
 from workers.work import CLASSES, UPSTREAM
 
-TRANSIT_S: Final = 1.0
-_CLAIM_S: Final = 1.0
 # While Swiftia refuses the key, one request in so many seconds finds out whether it has been mended.
 CREDENTIALS_PAUSE_S: Final = 30.0
+FAULTS: Final = 4
+LONGEST_PAUSE_S: Final = 60.0
 _RANKS: Final = {name: rank for rank, name in enumerate(CLASSES[UPSTREAM], start=1)}
+# A margin of more than this share of the window would cost more than the 429 that it spares.
+_MARGIN_SHARE: Final = 0.2
 
-
-@dataclass(frozen=True, slots=True)
-class Peek:
-    """``free`` requests may leave now; nobody may for ``pause_s``; ``used`` slots count in the window."""
-
-    free: int
-    pause_s: float
-    used: int
+_log = structlog.get_logger("workers.budget")
 
 
 class NoSlot(Exception):
@@ -49,65 +55,175 @@ class NoSlot(Exception):
         self.wait_s = wait_s
 
 
-class Budget:
-    """``now_ms``: a clock for tests; without it Redis's own is used."""
+class _Held(threading.local):
+    """The slot in whose place this thread sends."""
 
-    def __init__(self, redis: Redis, limit: RateLimit, *, now_ms: Callable[[], int] | None = None) -> None:
+    slot = ""
+    answered = False
+    alarmed = False
+
+
+class Budget:
+    """``now_ms``: a clock for tests; without it Redis's own is used. ``chance`` gives a number in [0, 1)."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        limit: RateLimit,
+        *,
+        account: str = "",
+        now_ms: Callable[[], int] | None = None,
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.limit = limit
-        self._scripts = Scripts(redis, None)
+        self._account = account
+        constants, measures = _constants(limit, account), keys.budget_measures(account)
+        prelude = f"{opening(constants, measures=measures)}{source('budget')}\n"
+        self._scripts = Scripts(redis, None, prelude=prelude)
         self._now_ms = now_ms
+        self._chance = chance
+        self._sleep = sleep
+        self._held = _Held()
 
     @contextmanager
     def slot(self, name: str, claim: str) -> Iterator[None]:
-        """Send one request inside. ``name``: its class; ``claim``: who asks. Raises ``NoSlot`` before it is sent."""
-        taken = self.take(name, claim)
-        if isinstance(taken, float):
-            raise NoSlot(taken)
+        """Send one request inside. ``name``: its class; ``claim``: who asks. Raises ``NoSlot`` before it is sent.
+
+        Waits for ``AHEAD_S`` at most. Errors of the exchange have to pass: they tell the breaker how Swiftia is.
+        """
+        held = self._held
+        if claim:  # slots outlive the job that took them, which may be erased: none is to tell its name
+            claim = hashlib.sha256(claim.encode()).hexdigest()[:16]
+        held.slot, held.answered, held.alarmed = self._in_turn(name, claim or secrets.token_hex(8)), False, False
+        told = NOTHING
         try:
             yield
+            told = FINE
         except ServiceError as error:
-            self._settle_after(taken, error)
+            told = verdict(error, window_s=self.limit.window_ms / 1000)
             raise
-        else:
-            self.settle(taken)
+        finally:
+            slot, held.slot = held.slot, ""
+            # Most exchanges have been settled when their answer came, and nobody waits for a verdict.
+            if not held.answered or held.alarmed or told != FINE:
+                self._last_word(slot, told)
 
-    def _settle_after(self, slot: str, error: ServiceError) -> None:
-        match error:
-            case RateLimited():
-                # The stated time can be shorter than the window; to obey it alone would run into the next refusal.
-                self.settle(slot, pause_s=max(error.retry_after or 0.0, self.limit.window_ms / 1000))
-            case CredentialsRefused():
-                self.settle(slot, pause_s=CREDENTIALS_PAUSE_S)
-            case UpstreamRefused() | UnreadableAnswer():
-                self.settle(slot)
-            # After anything else nobody knows when the request arrived: its slot ends by itself.
+    def _in_turn(self, name: str, claim: str) -> str:
+        waited = 0.0
+        while isinstance(taken := self.take(name, claim, stay_s=AHEAD_S - waited), float):
+            if waited + taken > AHEAD_S:
+                raise NoSlot(taken)
+            self._sleep(taken)
+            waited += taken
+        return taken
 
-    def take(self, name: str, claim: str) -> str | float:
-        """A slot's name, or the seconds until one may be free."""
-        granted, answer = self._run(
-            "take",
-            {
-                "requests": self.limit.requests,
-                "window_ms": self.limit.window_ms,
-                "transit_ms": round(TRANSIT_S * 1000),
-                "claim_ms": round(_CLAIM_S * 1000),
-                "rank": _RANKS[name],
-                "id": claim or secrets.token_hex(8),
-            },
-        )
+    def _last_word(self, slot: str, told: Mapping[str, object]) -> None:
+        if self._held.answered:
+            told = {name: value for name, value in told.items() if name != "status"}  # it was told with the answer
+        try:
+            self._settle(slot, told)
+        except LedgerUnavailable as error:
+            # What was sent and answered counts: nothing of it may be lost to the books.
+            _log.warning("budget.unsettled", reason=error.message)
+
+    def take(self, name: str, claim: str, *, stay_s: float = 0.0) -> str | float:
+        """A slot's name, or the seconds until one may be free. ``stay_s``: how long the caller would wait for it."""
+        arguments = {"rank": _RANKS[name], "id": claim, "stay_ms": round(stay_s * 1000)}
+        granted, answer = self._run("take", arguments)
         return str(answer.decode()) if granted else answer / 1000
 
     def settle(self, slot: str, *, pause_s: float = 0.0) -> None:
         """The answer came; ``pause_s`` keeps every process away for so long."""
-        self._run("settle", {"slot": slot, "pause_ms": round(pause_s * 1000)})
+        self._settle(slot, {"arrived": 1, "pause_ms": round(pause_s * 1000)})
+
+    def observe(self, answer: Answer) -> None:
+        """Settle the slot in whose place this thread sent, and heed what the answer's headers say of the limit.
+
+        An exchange that ended without an answer counts too: who hears of its end so soon is no longer waited for.
+        """
+        stated = read_stated(answer.headers)
+        known = {"status": answer.status, "limit": stated.limit, "left": stated.left}
+        told = {name: value for name, value in known.items() if value is not None}
+        code = "none" if answer.status is None else str(answer.status)
+        measured = {"route": answer.route, "code": code, "took_ms": round(answer.elapsed_s * 1000)}
+        news = self._settle(self._held.slot, {"arrived": 1, **told, **measured})
+        self._held.answered, self._held.alarmed = True, bool(news["alarmed"])
 
     def peek(self) -> Peek:
-        free, pause, used = self._run("peek", {"requests": self.limit.requests, "window_ms": self.limit.window_ms})
-        return Peek(free, pause / 1000, used)
+        """Raise LedgerUnavailable when Redis does not answer."""
+        return read_peek(self._look())
 
-    def _run(self, name: str, arguments: dict[str, object]) -> Any:
+    def state(self) -> BudgetState:
+        """Raise LedgerUnavailable when Redis does not answer."""
+        return read_state(self._look(), window_ms=self.limit.window_ms, classes=tuple(_RANKS))
+
+    def rewind(self, ms: int) -> None:
+        """Redis's clock went back by ``ms``: nothing may lie further ahead than it could have been booked now.
+
+        Else no slot would come free for as long as the clock went back. Whoever waits has to claim anew; apart from
+        that, doing it twice changes nothing.
+        """
+        self._run("rewind", {"back_ms": ms})
+
+    def _settle(self, slot: str, told: Mapping[str, object]) -> Mapping[str, Any]:
+        luck = {"luck": self._chance()} if "verdict" in told else {}
+        news: Mapping[str, Any] = json.loads(self._run("settle", {"slot": slot, **told, **luck}))
+        self._tell(news)
+        return news
+
+    def _tell(self, news: Mapping[str, Any]) -> None:
+        account = {"account": self._account} if self._account else {}
+        if cause := news.get("cause"):
+            _log.warning("swiftia.limited", cause=cause, **account)
+        if limit := news.get("limit"):
+            _log.warning("swiftia.limit", allowed=limit, configured=self.limit.requests, **account)
+        if news.get("refused"):
+            _log.error("swiftia.credentials", said="Swiftia refuses the API key; upstream work waits for it", **account)
+        if news.get("mended"):
+            _log.warning("swiftia.credentials_work", **account)
+        if opened_ms := news.get("opened_ms"):
+            _log.error("swiftia.away", pause_s=opened_ms / 1000, **account)
+        if news.get("closed"):
+            _log.warning("swiftia.back", **account)
+
+    def _look(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = json.loads(self._run("peek", {"ahead_ms": round(AHEAD_S * 1000)}))
+        return found
+
+    def _run(self, name: str, arguments: Mapping[str, object]) -> Any:
         now = "" if self._now_ms is None else str(self._now_ms())
         try:
             return self._scripts.run(name, {"now": now, **arguments})
         except RedisError as error:
             raise LedgerUnavailable(f"the request budget cannot be read: {error}") from error
+
+
+def _constants(limit: RateLimit, account: str) -> dict[str, object]:
+    most_margin_ms, transit_ms = round(limit.window_ms * _MARGIN_SHARE), round(TRANSIT_S * 1000)
+    return {
+        "keys": keys.budget(account),
+        "requests": limit.requests,
+        "most_requests": most_requests(limit),
+        "window_ms": limit.window_ms,
+        "transit_ms": transit_ms,
+        "history_ms": limit.window_ms + most_margin_ms + transit_ms,
+        "ranks": len(_RANKS),
+        "classes": CLASSES[UPSTREAM],
+        "turn_every": TURN_EVERY,
+        "claim_ms": 1000,
+        "grace_ms": 150,
+        "margin_step_ms": 20,
+        "most_margin_ms": most_margin_ms,
+        "margin_half_ms": 600_000,
+        "limit_kept_ms": 3_600_000,
+        "stranger_kept_ms": 60_000,
+        "faults": FAULTS,
+        "fine_step_ms": 500,
+        "first_pause_ms": 2000,
+        "longest_pause_ms": round(LONGEST_PAUSE_S * 1000),
+        "refused_pause_ms": round(CREDENTIALS_PAUSE_S * 1000),
+        # A probe that says nothing for so long is given up, and the next one may go.
+        "probe_ms": 30_000,
+        "probe_look_ms": 250,
+    }

@@ -186,6 +186,18 @@ def durability(client: redis.Redis) -> Durability:
         raise LedgerUnavailable("Redis does not answer; see that it runs and that REDIS_URL names it") from error
 
 
+def longest_in_listpack(client: redis.Redis) -> int | None:
+    """Give the size up to which a hash keeps its values in the form that takes least memory; None if it does not tell.
+
+    Raises LedgerUnavailable when it does not answer.
+    """
+    try:
+        text = _config(client, "hash-max-listpack-value")
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise LedgerUnavailable("Redis does not answer; see that it runs and that REDIS_URL names it") from error
+    return int(text) if text and text.isdigit() else None
+
+
 def _online(info: Mapping[object, object]) -> int:
     # Not connected_slaves: it counts those that are still loading, and their word comes much later.
     entries = [value for key, value in info.items() if re.fullmatch(r"slave[0-9]+", str(key))]

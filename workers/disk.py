@@ -4,32 +4,36 @@ Plain files, without the library that speaks to buckets: it does not sync what i
 process that was forked after its first use, which is how workers are made.
 """
 
-import errno
 import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from workers.errors import StoreUnavailable
+from workers import partials
+from workers.partials import Partial
+from workers.volumes import Volume, sync
 
 _PIECE = 1 << 16
 _STAGED = ".staged"
 
 
 class Disk:
-    """Makes ``root`` if it is missing. Every path is relative to it."""
+    """Makes ``root`` if it is missing. Every path is relative to it. ``spare``: bytes that are to stay free."""
 
-    def __init__(self, root: Path) -> None:
+    holds_files = True
+
+    def __init__(self, root: Path, *, spare: int = 0) -> None:
         self._root = root
+        self.volume = Volume(root, spare=spare)
         with self.failures():
             missing = [folder for folder in (root, *root.parents) if not folder.exists()]
             root.mkdir(parents=True, exist_ok=True)
             for folder in missing:
-                _sync(folder.parent)
+                sync(folder.parent)
 
     @contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:
@@ -50,11 +54,21 @@ class Disk:
             except BaseException:
                 Path(staged.name).unlink(missing_ok=True)
                 raise
-        # The name and every folder above it may be new; whoever made a folder may not have synced it yet.
-        for folder in (target.parent, *target.parent.parents):
-            _sync(folder)
-            if folder == self._root:
-                break
+        self._sync_names(target)
+
+    def partial(self, path: str, origin: str) -> AbstractContextManager[Partial]:
+        """Give what is there of a file that is fetched piece by piece. It lies beside its name."""
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return partials.opened(target, origin=origin)
+
+    def take(self, path: str, partial: Partial) -> None:
+        target = self._root / path
+        partial.move(target)
+        self._sync_names(target)
+
+    def signed_url(self, _path: str, _expires_s: float) -> None:
+        return None
 
     def stream(self, path: str, start: int, end: int) -> Iterator[bytes]:
         with (self._root / path).open("rb") as file:
@@ -72,21 +86,25 @@ class Disk:
 
     def list(self, folder: str) -> list[str]:
         files = (file for file in (self._root / folder).rglob("*") if file.is_file())
-        return sorted(str(file.relative_to(self._root)) for file in files if file.suffix != _STAGED)
+        # A hidden name is that of something unfinished.
+        return sorted(str(file.relative_to(self._root)) for file in files if not file.name.startswith("."))
 
     def delete(self, folder: str) -> None:
         target = self._root / folder
         with suppress(FileNotFoundError):
             shutil.rmtree(target)
-            _sync(target.parent)
+            sync(target.parent)
 
-    @contextmanager
-    def failures(self) -> Iterator[None]:
+    def failures(self) -> AbstractContextManager[None]:
         """Turn what the disk says into StoreUnavailable."""
-        try:
-            yield
-        except OSError as error:
-            raise StoreUnavailable(f"{self._root}: {error.strerror or error}; {_fix(error.errno)}") from error
+        return self.volume.failures()
+
+    def _sync_names(self, target: Path) -> None:
+        # The name and every folder above it may be new; whoever made a folder may not have synced it yet.
+        for folder in (target.parent, *target.parent.parents):
+            sync(folder)
+            if folder == self._root:
+                break
 
 
 def _remove_abandoned(target: Path) -> None:
@@ -95,23 +113,3 @@ def _remove_abandoned(target: Path) -> None:
         with suppress(OSError), staged.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             staged.unlink()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _fix(code: int | None) -> str:
-    match code:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "free some space there or move STORAGE_URL to a larger disk"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "let the service's user write there or point STORAGE_URL elsewhere"
-        case errno.ENOTDIR | errno.EEXIST:
-            return "something that is no folder is in the way; remove it or point STORAGE_URL elsewhere"
-        case _:
-            return "check the disk that STORAGE_URL names"

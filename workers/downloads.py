@@ -1,14 +1,30 @@
-"""Files fetched from URLs that an answer of Swiftia named, streamed and never whole in memory."""
+"""Files fetched from URLs that an answer of Swiftia named, streamed and never whole in memory.
+
+A download that breaks off is gone on with by ``Range``, where the server provably still has the same file: it answers
+206 with the validator and the length of before (RFC 9110). Otherwise it begins anew.
+"""
 
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 import httpx2
+import structlog
 
-from workers.errors import DownloadFailed, InvalidInput, TargetRefused, TooLarge, UpstreamRefused
+from workers import tracing
+from workers.errors import (
+    DownloadFailed,
+    InvalidInput,
+    RangeRefused,
+    TargetRefused,
+    TooLarge,
+    UpstreamRefused,
+    WrongFile,
+)
+from workers.validators import Span, is_same, length, span, validator
 
 _LONGEST_URL = 8192
 _HOST = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
@@ -16,14 +32,36 @@ _LAST_PORT = 65_535
 _LONGEST_WAIT_S = 86_400
 # Of all 4xx these three are about the moment; the others say that the file will not come from this URL again.
 _TEMPORARY = {408, 425, 429}
+# What a request for a part may get from a server where one for the whole file would not.
+_NO_SUCH_PART = {400, 412, 416}
+# So often one call of ``bring`` connects, as long as each connection gets further than the one before.
+CONNECTIONS: Final = 5
+_log = structlog.get_logger("downloads")
+
+
+class Unfinished(Protocol):
+    """Where a file goes. ``size``: bytes that are there, the beginning of what ``validator`` names, ``total`` long."""
+
+    size: int
+
+    @property
+    def validator(self) -> str: ...
+    @property
+    def total(self) -> int | None: ...
+    def begin(self, validator: str = "", total: int | None = None, /) -> None: ...
+    def write(self, data: bytes, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """``size``: bytes as announced, or None. ``chunks``: the bytes, once; raises if they are cut, late or too many."""
+    """``size``: bytes of the whole file as announced, or None. ``start``: where ``chunks`` begins. ``validator``: by
+    which the rest can be asked for, or empty. ``chunks``: the bytes, once; raises if they are cut, late or too many.
+    """
 
     size: int | None
     chunks: Iterator[bytes]
+    start: int = 0
+    validator: str = ""
 
 
 class Downloads:
@@ -42,46 +80,93 @@ class Downloads:
         self._deadline_s = deadline_s
         self._clock = clock
 
+    def bring(self, url: str, into: Unfinished, *, stated: int | None = None) -> None:
+        """Fetch the file, or what is missing of it. ``stated``: its size in bytes, if somebody said so.
+
+        Raises what ``open`` raises, and WrongFile when the size is another one. What came until then is in ``into``.
+        """
+        with tracing.span("download", kind="client") as span:
+            self._bring(url, into, stated)
+            span.set(size=into.size)
+
+    def _bring(self, url: str, into: Unfinished, stated: int | None) -> None:
+        deadline = self._clock() + self._deadline_s
+        for left in reversed(range(CONNECTIONS)):
+            before = into.size
+            try:
+                return self._go_on(url, into, stated, deadline)
+            except RangeRefused:
+                into.begin()
+                if not left:
+                    raise
+            except WrongFile:
+                raise
+            except DownloadFailed:
+                if not left or into.size <= before or not (into.validator and into.total):
+                    raise
+        raise AssertionError("the last connection ends the loop")
+
     @contextmanager
-    def open(self, url: str) -> Iterator[Download]:
-        """Yield the file behind ``url``.
+    def open(self, url: str, after: Unfinished | None = None, *, deadline: float | None = None) -> Iterator[Download]:
+        """Yield the file behind ``url``, or what follows ``after`` if the server has the rest of that.
 
         Raises InvalidInput or TargetRefused for the URL, TooLarge, UpstreamRefused (``kind="file-gone"``) for a 4xx
-        that stays, and DownloadFailed for whatever a later attempt can mend.
+        that stays, RangeRefused for an answer that follows nothing, and DownloadFailed for whatever a later attempt can
+        mend.
         """
         target = _parse(url)
-        deadline = self._clock() + self._deadline_s
-        response = self._send(target, deadline)
+        deadline = self._clock() + self._deadline_s if deadline is None else deadline
+        after = after if after is not None and after.size and after.validator and after.total else None
+        response = self._send(target, deadline, after)
+        _log.debug("download.answered", host=target.host, status=response.status_code)
         try:
-            _judge(response, target.host)
-            size = self._announced(response)
-            yield Download(size, self._chunks(response, size, deadline))
+            _judge(response, target.host, ranged=after is not None)
+            part = None if after is None or response.status_code == httpx2.codes.OK else _rest(response, after)
+            size = length(response.headers.get("content-length", "")) if part is None else part.stop - part.start
+            total, start = (size, 0) if part is None else (part.total, part.start)
+            if total is not None and total > self._max_bytes:
+                raise self._too_large()
+            chunks = self._chunks(response, size, self._max_bytes - start, deadline)
+            yield Download(total, chunks, start, validator(response.headers))
         finally:
             response.close()
 
-    def _send(self, url: httpx2.URL, deadline: float) -> httpx2.Response:
+    def _go_on(self, url: str, into: Unfinished, stated: int | None, deadline: float) -> None:
+        if stated is not None and into.total not in {None, stated}:
+            into.begin()
+        if into.size and into.size == into.total:
+            return
+        with self.open(url, into, deadline=deadline) as file:
+            whole = file.size if stated is None else stated
+            if file.size not in {None, whole}:
+                raise _wrong(file.size, whole)
+            if file.start:
+                _log.info("download.goes_on", at=file.start, of=whole)
+            else:
+                into.begin(file.validator, whole)
+            for chunk in file.chunks:
+                into.write(chunk)
+                if whole is not None and into.size > whole:
+                    raise _wrong(into.size, whole)
+        if whole is not None and into.size < whole:
+            raise DownloadFailed(f"{into.size} of the {whole} bytes of the file came; trying later")
+
+    def _send(self, url: httpx2.URL, deadline: float, after: Unfinished | None) -> httpx2.Response:
+        headers = {"Accept-Encoding": "identity"}
+        if after is not None:
+            headers |= {"Range": f"bytes={after.size}-", "If-Range": after.validator}
         # A guarded client holds the deadline for headers too; others know nothing of it and ignore it.
         with _failing(url.host):
-            request = self._client.build_request(
-                "GET", url, headers={"Accept-Encoding": "identity"}, extensions={"deadline": deadline}
-            )
+            request = self._client.build_request("GET", url, headers=headers, extensions={"deadline": deadline})
             return self._client.send(request, stream=True, follow_redirects=True)
 
-    def _announced(self, response: httpx2.Response) -> int | None:
-        text = response.headers.get("content-length", "")
-        if not (text.isascii() and text.isdecimal() and len(text) <= 20):  # noqa: PLR2004 - int() balks at thousands
-            return None
-        if int(text) > self._max_bytes:
-            raise self._too_large()
-        return int(text)
-
-    def _chunks(self, response: httpx2.Response, size: int | None, deadline: float) -> Iterator[bytes]:
+    def _chunks(self, response: httpx2.Response, size: int | None, most: int, deadline: float) -> Iterator[bytes]:
         host = response.url.host
         received = 0
         with _failing(host):
             for chunk in response.iter_raw():
                 received += len(chunk)
-                if received > self._max_bytes:
+                if received > most:
                     raise self._too_large()
                 if self._clock() > deadline:
                     raise DownloadFailed(f"{host} did not send the file within {self._deadline_s:g} s; trying later")
@@ -91,6 +176,20 @@ class Downloads:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the file is larger than the {self._max_bytes} bytes that one download may have")
+
+
+def _wrong(size: int | None, whole: int | None) -> WrongFile:
+    return WrongFile(f"the file should have {whole} bytes and has {size}; it is fetched again from its beginning")
+
+
+def _rest(response: httpx2.Response, after: Unfinished) -> Span:
+    found = span(response.headers.get("content-range", ""))
+    fits = found is not None and (found.start, found.total) == (after.size, after.total)
+    if found is None or not fits or not is_same(after.validator, response.headers):
+        raise RangeRefused(
+            f"{response.url.host} sent a part that does not follow what is here; trying from the beginning"
+        )
+    return found
 
 
 def _parse(url: str) -> httpx2.URL:
@@ -107,13 +206,15 @@ def _parse(url: str) -> httpx2.URL:
     return parsed
 
 
-def _judge(response: httpx2.Response, host: str) -> None:
+def _judge(response: httpx2.Response, host: str, *, ranged: bool) -> None:
     status = response.status_code
+    if ranged and status in _NO_SUCH_PART:
+        raise RangeRefused(f"{host} has no such part of the file; trying from the beginning")
     if 400 <= status < 500 and status not in _TEMPORARY:  # noqa: PLR2004 - the range is the meaning
         raise UpstreamRefused(
             f"{host} answered {status} for the file; ask Swiftia for its URL again", status=status, kind="file-gone"
         )
-    if status != httpx2.codes.OK:
+    if status != httpx2.codes.OK and not (ranged and status == httpx2.codes.PARTIAL_CONTENT):
         raise DownloadFailed(f"{host} answered {status} for the file; trying later", retry_after=_wait(response))
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
@@ -122,9 +223,8 @@ def _judge(response: httpx2.Response, host: str) -> None:
 
 def _wait(response: httpx2.Response) -> float | None:
     text = response.headers.get("retry-after", "").strip()
-    if not (text.isascii() and text.isdecimal() and len(text) <= 20):  # noqa: PLR2004 - int() balks at thousands
-        return None
-    return float(min(int(text), _LONGEST_WAIT_S))
+    seconds = length(text)
+    return None if seconds is None else float(min(seconds, _LONGEST_WAIT_S))
 
 
 @contextmanager

@@ -5,9 +5,15 @@
     │   ├── UpstreamUnavailable   Swiftia answered 5xx, cut the connection, or did not answer in time
     │   ├── RateLimited           Swiftia answered 429; ``retry_after`` says how long to stay away
     │   ├── CredentialsRefused    Swiftia refuses the API key; helps as soon as a person mends the key
+    │   │   └── AccountMissing    a job's account is not in SWIFTIA_ACCOUNTS; helps as soon as it is there again
     │   ├── UnreadableAnswer      Swiftia answered 2xx with something that cannot be read
     │   ├── DownloadFailed        a file's server failed, or sent fewer or other bytes than announced
+    │   │   ├── RangeRefused      it will not, or not provably, send the rest of what is there already
+    │   │   └── WrongFile         its file has another size than Swiftia stated
     │   ├── StoreUnavailable      the artifact store cannot be written or read
+    │   │   └── StoreFull         no room is left where files are written; no fault of what was to be written
+    │   ├── Busy                  the request budget has nothing left for now; ``retry_after`` says when to come again
+    │   ├── Crowded               too many read files or listen here already
     │   ├── LedgerUnavailable     Redis did not take the write
     │   └── SpoolUnavailable      the spool is full, or its disk fails
     └── PermanentError            trying again with the same input ends the same way
@@ -56,13 +62,31 @@ class RateLimited(TemporaryError): ...
 class CredentialsRefused(TemporaryError): ...
 
 
+class AccountMissing(CredentialsRefused): ...
+
+
 class UnreadableAnswer(TemporaryError): ...
 
 
 class DownloadFailed(TemporaryError): ...
 
 
+class RangeRefused(DownloadFailed): ...
+
+
+class WrongFile(DownloadFailed): ...
+
+
 class StoreUnavailable(TemporaryError): ...
+
+
+class StoreFull(StoreUnavailable): ...
+
+
+class Busy(TemporaryError): ...
+
+
+class Crowded(TemporaryError): ...
 
 
 class LedgerUnavailable(TemporaryError): ...

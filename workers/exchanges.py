@@ -10,6 +10,7 @@ import httpx2
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from workers import tracing
 from workers.documents import whole
 from workers.errors import TooLarge, UnreadableAnswer, UpstreamUnavailable
 
@@ -69,13 +70,21 @@ class Exchanges:
         request = self._client.build_request("POST", path, content=content, headers=headers)
         return self._send(request, f"POST {path}", doing, limit)
 
+    def delete(self, path: str, *, route: str, doing: str, limit: int) -> Reply:
+        return self._send(self._client.build_request("DELETE", path), f"DELETE {route}", doing, limit)
+
     def _send(self, request: httpx2.Request, route: str, doing: str, limit: int) -> Reply:
+        with tracing.span("upstream.request", kind="client", route=route) as span:
+            return self._exchange(request, route, doing, limit, span)
+
+    def _exchange(self, request: httpx2.Request, route: str, doing: str, limit: int, span: tracing.Span) -> Reply:
         started = self._clock()
         status: int | None = None
         headers: Mapping[str, str] = {}
         try:
             with closing(self._client.send(request, stream=True)) as response:
                 status, headers = response.status_code, response.headers
+                span.set(**{"http.response.status_code": status})
                 body = _entire(response, doing, limit) if response.is_success else _beginning(response)
                 return Reply(status, headers, body)
         except _NOT_SENT as error:
@@ -88,6 +97,7 @@ class Exchanges:
         raise UpstreamUnavailable(f"{doing}: {problem}", sent=sent)
 
     def _tell(self, answer: Answer) -> None:
+        _LOG.debug("upstream.answered", route=answer.route, status=answer.status, ms=round(answer.elapsed_s * 1000))
         # The answer may hold the id of something that was paid for: no trouble with the books may lose it.
         try:
             self._answered(answer)

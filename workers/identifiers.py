@@ -7,7 +7,8 @@ from workers.errors import InvalidInput
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _REF = re.compile(r"[A-Za-z0-9_-]{22,64}", re.ASCII)
-_RENDER_NUMBER = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+_ACCOUNT = re.compile(r"[a-z0-9_-]{1,32}", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 
 
 def is_job_id(value: object) -> bool:
@@ -23,6 +24,11 @@ def job_id(value: object) -> str:
 
 def is_ref(value: object) -> bool:
     return isinstance(value, str) and _REF.fullmatch(value) is not None
+
+
+def is_account(value: object) -> bool:
+    """A named account. That of SWIFTIA_API_KEY has the empty name and stands nowhere."""
+    return isinstance(value, str) and _ACCOUNT.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +62,31 @@ class RefSubject:
         return f"ref:{self.ref}"
 
 
-Subject = JobSubject | RenderSubject | RefSubject
+@dataclass(frozen=True, slots=True)
+class DeliverySubject:
+    """Written ``<owner>!<n>``; n counts from 1. The owner is a job, or a submission that has no job id yet."""
+
+    owner: JobSubject | RefSubject
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.owner}!{self.n}"
+
+
+Subject = JobSubject | RenderSubject | RefSubject | DeliverySubject
 
 
 def parse_subject(text: str) -> Subject:
+    owner, mark, n = text.rpartition("!")
+    if mark and "!" not in owner and _NUMBER.fullmatch(n):
+        of = parse_subject(owner)
+        if isinstance(of, JobSubject | RefSubject):
+            return DeliverySubject(of, int(n))
     if text.startswith("ref:") and is_ref(text[4:]):
         return RefSubject(text[4:])
     job, slash, n = text.partition("/")
     if is_job_id(job) and not slash:
         return JobSubject(job)
-    if is_job_id(job) and _RENDER_NUMBER.fullmatch(n):
+    if is_job_id(job) and _NUMBER.fullmatch(n):
         return RenderSubject(job, int(n))
-    raise InvalidInput("a subject is <job_id>, <job_id>/<n> or ref:<ref>", got=repr(text)[:80])
+    raise InvalidInput("a subject is <job_id>, <job_id>/<n>, ref:<ref> or one of these with !<n>", got=repr(text)[:80])

@@ -98,11 +98,16 @@ class Intake:
         if not callback.owner:
             self._ledger.keep_unidentified({**callback.meta, "receipt": callback.receipt}, callback.body)
             return Accepted("unidentified", "", callback.receipt)
-        return self._ledger.accept(
+        accepted = self._ledger.accept(
             ref=callback.ref,
             job_id=callback.job_id,
             receipt=callback.receipt,
             digest=callback.digest,
             meta=callback.meta,
             body=callback.body,
+            account=callback.account,
         )
+        if accepted.ignored:
+            known = "the job is another account's, and stays so"
+            _log.warning("callback.other_account", job=accepted.owner, account=accepted.ignored, known=known)
+        return accepted

@@ -3,6 +3,7 @@
 Its place and its arguments stand in every queued nudge: moving it breaks the nudges that wait.
 """
 
+from workers import tracing
 from workers.attempts import Attempts
 from workers.identifiers import parse_subject
 
@@ -18,4 +19,7 @@ def bind(attempts: Attempts) -> None:
 def run_step(step: str, subject: str, attempt: int) -> None:
     if not _bound:
         raise RuntimeError("no steps are bound in this process; start workers with: swiftia-receiver worker")
-    _bound[0].run(step, parse_subject(subject), int(attempt))
+    try:
+        _bound[0].run(step, parse_subject(subject), int(attempt))
+    finally:
+        tracing.flush()  # the work-horse ends without a word

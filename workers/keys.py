@@ -1,15 +1,29 @@
-"""Every key of ours in Redis. All keys of a job can be named from its id, its ref and its number of renders."""
+"""Every key of ours in Redis.
+
+All keys of a job can be named from its id, its refs and its numbers of
+renders and deliveries.
+"""
 
 from typing import Final
 
-from workers.identifiers import JobSubject, RefSubject, RenderSubject, Subject
+from workers.identifiers import DeliverySubject, JobSubject, RefSubject, RenderSubject, Subject
 
 PREFIX: Final = "sr:"
-ALL_JOBS: Final = f"{PREFIX}jobs"
 UNIDENTIFIED: Final = f"{PREFIX}unidentified"
 ERASED: Final = f"{PREFIX}erased"
+ENDED: Final = f"{PREFIX}ended"
 UNARCHIVED: Final = f"{PREFIX}unarchived"
 CLOCK: Final = f"{PREFIX}clock"
+ACCOUNTS: Final = f"{PREFIX}accounts"
+COUNTS: Final = f"{PREFIX}counts"
+TARGETS: Final = f"{PREFIX}targets"
+PARKED_DELIVERIES: Final = f"{PREFIX}deliveries:parked"
+EVENTS: Final = f"{PREFIX}events"
+GROUPS: Final = f"{PREFIX}parked"
+PRESENT: Final = f"{PREFIX}present"
+CHECK: Final = f"{PREFIX}check"
+MEASURES: Final = f"{PREFIX}measures"
+UNPACKED: Final = f"{PREFIX}unpacked"
 
 
 def record(subject: Subject) -> str:
@@ -21,6 +35,8 @@ def record(subject: Subject) -> str:
             return f"{PREFIX}render:{subject}"
         case RefSubject():
             return f"{PREFIX}{subject}"
+        case DeliverySubject():
+            return f"{PREFIX}delivery:{subject}"
 
 
 def timeline(owner: JobSubject | RefSubject) -> str:
@@ -45,8 +61,53 @@ def jobs_in(state: str) -> str:
     return f"{PREFIX}jobs:{state}"
 
 
+def parked_in(group: str) -> str:
+    """Parked jobs of one group (``workers/parking.py``), in the order of their parking."""
+    return f"{GROUPS}:{group}"
+
+
+def hour(number: int) -> str:
+    """What happened in an hour, counted from the epoch (``workers/hours.py``)."""
+    return f"{PREFIX}hour:{number}"
+
+
+def line(name: str, account: str) -> str:
+    """Where a class waits: what asks Swiftia for something waits apart for each account."""
+    return f"{name}@{account}" if account else name
+
+
 def due(name: str) -> str:
     return f"{PREFIX}due:{name}"
+
+
+def budget(account: str) -> str:
+    """What the keys of an account's request budget begin with (``lua/budget.lua``)."""
+    return f"{PREFIX}{line('budget', account)}:"
+
+
+def budget_measures(account: str) -> str:
+    """What is counted of an account's requests."""
+    return f"{budget(account)}measures"
+
+
+def history(kind: str, account: str) -> str:
+    """JSON: how long an account's renders, or jobs, take."""
+    return f"{PREFIX}history:{line(kind, account)}"
+
+
+def storage(account: str) -> str:
+    """JSON: how full an account's storage at Swiftia was when it was last seen."""
+    return f"{PREFIX}{line('storage', account)}"
+
+
+def tries(who: str) -> str:
+    """How often ``who`` has tried in vain to sign in to the console."""
+    return f"{PREFIX}console:tries:{who}"
+
+
+def signed_out(session: str) -> str:
+    """There as long as a session of the console that was ended could still be shown."""
+    return f"{PREFIX}console:out:{session}"
 
 
 def idempotency(digest: str) -> str:

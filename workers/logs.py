@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.types import Processor
 
+from workers import origin, tracing
 from workers.redaction import redacted_fields
 from workers.settings import Settings
 
@@ -43,7 +44,7 @@ def _wants_json(log_format: str, out: TextIO) -> bool:
 
 def _first_processors() -> list[Processor]:
     return [
-        structlog.contextvars.merge_contextvars,
+        _add_origin,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -55,6 +56,14 @@ def _renderers(*, as_json: bool, colors: bool) -> list[Processor]:
         return [structlog.processors.format_exc_info, _redact, structlog.processors.JSONRenderer()]
     console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     return [structlog.processors.format_exc_info, _redact, _disarm, console]
+
+
+def _add_origin(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, text in origin.ids().items():
+        event.setdefault(name, text)
+    if traceparent := tracing.traceparent():
+        event["trace_id"] = traceparent.split("-")[1]
+    return event
 
 
 def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

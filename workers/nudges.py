@@ -15,11 +15,13 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from workers.identifiers import Subject, parse_subject
 from workers.work import LANES, STEP_TIMEOUT_S
 
 # The name of this function is stored in every queued job: moving it breaks the jobs that wait.
 ENTRY_POINT = "workers.jobs.run_step"
 _RESULT_TTL_S = 0
+_BORN = "2026-01-01T00:00:00.000000Z"
 _FAILURE_TTL_S = 3600
 # What a nudge is written with, and what RQ notes beside it while it runs.
 _READ = frozenset({
@@ -62,6 +64,22 @@ class NudgeTemplate:
     fields: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    step: str
+    subject: Subject
+    attempt: int
+
+
+def nudge_of(job: Job) -> Nudge | None:
+    """Read what a job asks for; None if that is no step of ours."""
+    try:
+        step, subject, attempt = job.args
+        return Nudge(str(step), parse_subject(subject), int(attempt))
+    except Exception:  # noqa: BLE001 - its arguments are whatever somebody wrote into Redis
+        return None
+
+
 def queue(connection: Redis, lane: str) -> Queue:
     return Queue(lane, connection=connection, job_class=StepJob, serializer=JSONSerializer)
 
@@ -76,6 +94,8 @@ def template(connection: Redis, lane: str) -> NudgeTemplate:
         description="a step of swiftia-receiver",
     )
     fields = {name: _text(value) for name, value in job.to_dict().items() if name != "data"}
+    # The same text from each process: Redis keeps every script that it has ever seen, with this in it.
+    fields["created_at"] = _BORN
     # RQ also reads arguments that are not compressed; placeholders could not be replaced in compressed ones.
     return NudgeTemplate(data=job.data.decode(), fields=fields)
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 from workers.states import RENDER_SETTLED, JobState, RenderState
 
 # How much of a job is done when Swiftia is done with it; what follows are its renders.
-_UPSTREAM_SHARE: Final = 0.4
+UPSTREAM_SHARE: Final = 0.4
 _RENDERED_SHARE: Final = 0.9
 
 
@@ -46,6 +46,6 @@ def job_progress(state: str, *, upstream: float, renders: Sequence[float], plann
     if state == JobState.FINISHED:
         return 1.0
     if not planned:
-        return round(_UPSTREAM_SHARE * upstream, 4)
+        return round(UPSTREAM_SHARE * upstream, 4)
     average = sum(renders) / len(renders) if renders else 0.0
-    return round(_UPSTREAM_SHARE + (1 - _UPSTREAM_SHARE) * average, 4)
+    return round(UPSTREAM_SHARE + (1 - UPSTREAM_SHARE) * average, 4)

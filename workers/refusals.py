@@ -7,7 +7,6 @@ status alone. A refusal may name a phone number: none gets into an error.
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -20,12 +19,12 @@ from workers.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
+from workers.waits import retry_after
 
 # The pause holds for the whole organization, so no single answer may ask for more than this.
 MAX_RETRY_AFTER_S: Final = 3600.0
 DEFAULT_RETRY_AFTER_S: Final = 1.0  # "default 1 s if missing" [RL1]
 _LONGEST_MESSAGE = 300
-_LONGEST_DATE = 64
 _PHONE = re.compile(r"\+?\(?\d(?:[\s().\-\u2010-\u2015\u2212_/]{0,5}\d){6,}")
 _KEY_REMEDY = "set a valid SWIFTIA_API_KEY; everything waits until then and nothing is lost"
 
@@ -127,18 +126,6 @@ def _quoted(document: object) -> str:
 
 def _retry_after(headers: Mapping[str, str], document: object) -> float | None:
     """Return the longer of the two waits that header and body may ask for, in seconds; None if neither does."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    header = lower.get("retry-after", "")
-    asked = [number(header), _until(header, lower.get("date", "")), number(member(document, "retryAfter"))]
+    asked = [retry_after(headers), number(member(document, "retryAfter"))]
     longest = max((seconds for seconds in asked if seconds is not None), default=0.0)
     return min(longest, MAX_RETRY_AFTER_S) if longest > 0 else None
-
-
-def _until(date: str, sent: str) -> float | None:
-    # A date is measured against the answer's own Date: no clock of ours, and clocks that differ do no harm.
-    try:
-        return (
-            parsedate_to_datetime(date[:_LONGEST_DATE]) - parsedate_to_datetime(sent[:_LONGEST_DATE])
-        ).total_seconds()
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None

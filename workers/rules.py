@@ -17,9 +17,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from workers.errors import InvalidInput
+from workers.guards import Notes, check_render_options, render_notes
 from workers.renders import render_request
 from workers.results import Short
 
@@ -33,7 +34,22 @@ def _plain(value: object) -> object:
     return value
 
 
-Pixels = Annotated[int, Field(ge=1, le=100_000)]
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 1080.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        check_render_options(options)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None
+    return options
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+# No encoder of videos goes further.
+Pixels = Annotated[int, Field(ge=1, le=16_384), BeforeValidator(_whole)]
 
 
 class Size(BaseModel):
@@ -47,11 +63,16 @@ class Size(BaseModel):
 class RenderRule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    shorts: Literal["all", "none"] | Annotated[int, Field(ge=0)] | list[int | str] = "all"
+    shorts: Literal["all", "none"] | Annotated[int, Field(ge=0), BeforeValidator(_whole)] | list[Whole | str] = "all"
     preset: str | None = Field(default=None, max_length=100)
     brand_preset: str | None = Field(default=None, max_length=200)
     size: Size | None = None
-    options: Annotated[dict[str, Any], AfterValidator(_plain)] | None = None
+    options: Annotated[dict[str, Any], AfterValidator(_plain), AfterValidator(_checked)] | None = None
+
+    @property
+    def notes(self) -> Notes:
+        """What is not known of it here, and passed on to Swiftia all the same."""
+        return render_notes(preset=self.preset, brand_preset=self.brand_preset, options=self.options)
 
     def chosen(self, shorts: Sequence[Short]) -> list[Short]:
         match self.shorts:

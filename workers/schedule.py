@@ -1,55 +1,56 @@
-"""When to look again at a job or a render that is not ready. Pure: ages and reports in, seconds out.
+"""Between which bounds the next look at a job lies that is not ready, and when nobody looks any more. Pure.
 
-Every look costs a request of the organization's budget, so looks follow what has been seen: a render with progress is
-extrapolated, a queue position is turned into time, and what tells nothing is looked at ever more slowly.
+When exactly is foretold (``workers/forecast.py``). Every look costs a request of the organization's budget.
 """
 
 from typing import Final
 
-from workers.renders import RenderPhase, RenderReport
-
-RENDER_FLOOR_S: Final = 1.0
-RENDER_CAP_S: Final = 60.0
-FIRST_LOOK_S: Final = 1.0
 JOB_FLOOR_S: Final = 1.0
 JOB_CAP_S: Final = 300.0
 SILENT_CAP_S: Final = 3600.0
-# Swiftia archives a job after 90 days unless told otherwise; what has not ended by then will not.
-GIVE_UP_AFTER_S: Final = 89 * 86_400.0
-_SECONDS_PER_PLACE: Final = 5.0
+_SOONEST_CAP_S: Final = 2.0
+_DAY_S: Final = 86_400.0
+_SOON_S: Final = 7 * _DAY_S
 
 
-def next_look(report: RenderReport, *, age_s: float) -> float:
-    """Seconds until a render is worth a look, ``age_s`` seconds after it was started.
+def give_up_after(*, archive_s: float) -> float:
+    """Age of a job in seconds from which on nobody looks any more. ``archive_s``: when Swiftia archives it.
 
-    The remaining time is extrapolated from the share done so far, and an eighth is added at least to what has passed:
-    an estimate never asks twice in the same breath, and a stall slows the looks down instead of spending the budget.
+    What has not ended a day before that will not.
+
+    >>> give_up_after(archive_s=90 * 86_400) / 86_400, give_up_after(archive_s=86_400)
+    (89.0, 77760.0)
     """
-    return _between(RENDER_FLOOR_S, max(_estimate(report, age_s), age_s / 8), _longest(age_s))
+    return archive_s - min(_DAY_S, archive_s / 10)
 
 
-def _estimate(report: RenderReport, age_s: float) -> float:
-    if report.phase is RenderPhase.QUEUED:
-        return min(_SECONDS_PER_PLACE * max(1, min(report.queue_position or 1, 20)), age_s)
-    if report.progress is not None and 0 < report.progress <= 1:
-        return age_s * (1.0 - report.progress) / report.progress
-    return age_s / 2
+def archived_soon(*, archive_s: float) -> tuple[float, float]:
+    """Ages in seconds from which on and up to which a job is about to be archived: in its last 7 days, or last half.
+
+    >>> [age / 86_400 for age in archived_soon(archive_s=90 * 86_400)]
+    [83.0, 90.0]
+    """
+    return archive_s - min(_SOON_S, archive_s / 2), archive_s
 
 
-def _longest(age_s: float) -> float:
-    """Nobody waits for a render of hours to the minute: one that is stuck for days may not eat the budget."""
-    return max(RENDER_CAP_S, min(age_s / 60, SILENT_CAP_S))
+def after_a_callback(*, heard_s: float) -> tuple[float, float]:
+    """Least and most seconds until a job that was called about, but still runs, is asked for again.
+
+    It is ready any moment, most likely: at first it is looked at soon, whatever is foretold.
+
+    >>> after_a_callback(heard_s=0.5), after_a_callback(heard_s=60), after_a_callback(heard_s=86_400)
+    ((1.0, 2.0), (1.0, 60), (1.0, 300.0))
+    """
+    return JOB_FLOOR_S, min(max(heard_s, _SOONEST_CAP_S), JOB_CAP_S)
 
 
-def next_fetch(*, heard_s: float) -> float:
-    """Seconds until a job that was called about, but still runs, is asked for again."""
-    return _between(JOB_FLOOR_S, heard_s / 2, JOB_CAP_S)
+def without_a_callback(*, age_s: float, after_s: float) -> tuple[float, float]:
+    """Least and most seconds until a job that nobody called about is asked for again.
 
+    Its callback will come, most likely: a look is for the case that it does not. Half its age more each time at most.
 
-def next_reconcile(*, age_s: float, after_s: float) -> float:
-    """Seconds until a job that nobody called about is asked for again: half its age more each time."""
-    return _between(max(after_s, JOB_FLOOR_S), age_s / 2, max(SILENT_CAP_S, after_s))
-
-
-def _between(low: float, value: float, high: float) -> float:
-    return max(low, min(value, high))
+    >>> without_a_callback(age_s=600, after_s=600), without_a_callback(age_s=3600, after_s=600)
+    ((600, 600), (600, 1800.0))
+    """
+    low_s = max(after_s, JOB_FLOOR_S)
+    return low_s, min(max(low_s, age_s / 2), max(SILENT_CAP_S, low_s))

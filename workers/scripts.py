@@ -4,18 +4,32 @@ import json
 import math
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import NoScriptError
 
-from workers import keys, states, work
+from workers import bundle, hours, keys, parking, states, work
+from workers.measures import BOUNDS
 from workers.nudges import NudgeTemplate
+from workers.outbox import NOTHING, Outbox
 
 LINK_PATIENCE_S = 60.0
 # Below the web client's socket timeout, so that the answer is a number of replicas and not an error.
 ACK_PATIENCE_MS = 1000
+PACKED: Final = "PACKED"
 _WRITE = f"{keys.PREFIX}replicated"
+# A script of the ledger writes nothing about a job that is packed, and tells what it did when it ends, wherever it ends
+# (lua/prelude.lua).
+_OPENING = "local function main()\n"
+_ENDING = f"""
+end
+local packed = find_packed()
+if packed then return redis.error_reply('{PACKED} ' .. packed) end
+local answer = main()
+publish()
+return answer
+"""
 
 
 def lua_literal(value: object) -> str:
@@ -42,28 +56,64 @@ def _lua_byte(byte: int) -> str:
     return sign if sign.isascii() and sign.isprintable() and sign not in '"\\' else f"\\{byte:03d}"
 
 
-def constants(nudges: Mapping[str, NudgeTemplate]) -> dict[str, object]:
+def constants(
+    nudges: Mapping[str, NudgeTemplate], *, several: bool = False, outbox: Outbox = NOTHING, frees: bool = False
+) -> dict[str, object]:
     return {
+        "several": several,
+        "frees": frees,
+        "targets": outbox.targets,
+        "announced": outbox.events,
+        "upstream": work.UPSTREAM,
+        "files": work.FILES,
+        "deliveries": work.DELIVERIES,
         "step_of_job": work.STEP_OF_JOB,
         "step_of_render": work.STEP_OF_RENDER,
         "step_of_ref": work.STEP_OF_REF,
+        "step_of_delivery": work.STEP_OF_DELIVERY,
         "class_of_job": work.CLASS_OF_JOB,
         "class_of_step": work.CLASS_OF_STEP,
         "lane_of_class": work.LANE_OF_CLASS,
         "classes": work.CLASSES,
         "lease_ms": round(work.LEASE_S * 1000),
         "deadly_crashes": work.DEADLY_CRASHES,
+        "crash_pause_ms": round(work.CRASH_PAUSE_S * 1000),
+        "gap_ms": round(work.GAP_S * 1000),
+        "went_back_ms": round(work.WENT_BACK_S * 1000),
         "queue_cap": work.QUEUE_CAP,
+        "fine_ms": round(work.FINE_S * 1000),
         "timeline_cap": work.TIMELINE_CAP,
         "callbacks_cap": work.CALLBACKS_CAP,
+        "pack_after_ms": round(work.PACK_AFTER_S * 1000),
+        "restless_ms": round(work.RESTLESS_S * 1000),
+        "kept_of_packed": bundle.KEPT,
+        "events_cap": work.EVENTS_CAP,
+        "hour_kept_s": hours.KEPT_S,
+        "shortest_ms": hours.SHORTEST_MS,
+        "per_doubling": hours.PER_DOUBLING,
+        "last_bucket": hours.LAST_BUCKET,
+        "most_groups": parking.MOST_GROUPS,
+        "other_group": parking.OTHER,
+        "crash_group": parking.CRASHES,
         "link_patience_ms": round(LINK_PATIENCE_S * 1000),
         "job_moves": states.JOB_MOVES,
         "render_moves": states.RENDER_MOVES,
         "ref_moves": states.REF_MOVES,
+        "delivery_moves": states.DELIVERY_MOVES,
+        "delivery_settled": states.DELIVERY_SETTLED,
         "shown_ref": states.SHOWN_REF,
+        "job_ended": states.JOB_ENDED,
+        "job_settled": states.JOB_SETTLED,
         "render_settled": states.RENDER_SETTLED,
         "nudge": {lane: {"data": nudge.data, "fields": dict(nudge.fields)} for lane, nudge in nudges.items()},
     }
+
+
+def opening(known: Mapping[str, object], *, measures: str) -> str:
+    """Begin a script: the constants that it knows, and how it counts into the hash ``measures``."""
+    # In a function: most runs of a script count into no histogram, and should not build these tables.
+    bounds = f"local function bounds_of(family) return ({lua_literal(BOUNDS)})[family] end"
+    return f"local C = {lua_literal(known)}\nlocal MEASURES = {lua_literal(measures)}\n{bounds}\n{source('measures')}\n"
 
 
 def source(name: str) -> str:
@@ -71,13 +121,29 @@ def source(name: str) -> str:
 
 
 class Scripts:
-    """Runs a script by name with one JSON argument; binary arguments may follow."""
+    """Runs a script by name with one JSON argument; binary arguments may follow. ``several``: accounts.
 
-    def __init__(self, connection: Redis, nudges: Mapping[str, NudgeTemplate] | None) -> None:
+    ``outbox``: what is announced, and to whom. ``frees``: files at Swiftia are deleted once they are kept here.
+    """
+
+    def __init__(
+        self,
+        connection: Redis,
+        nudges: Mapping[str, NudgeTemplate] | None = None,
+        *,
+        prelude: str = "",
+        several: bool = False,
+        outbox: Outbox = NOTHING,
+        frees: bool = False,
+    ) -> None:
         self._connection = connection
-        self._prelude = ""
+        self._prelude = prelude
+        self._ending = ""
         if nudges is not None:
-            self._prelude = f"local C = {lua_literal(constants(nudges))}\n{source('prelude')}\n"
+            known = constants(nudges, several=several, outbox=outbox, frees=frees)
+            read = "local a = cjson.decode(ARGV[1])\n"
+            shared = f"{opening(known, measures=keys.MEASURES)}{read}{source('prelude')}\n{source('rest')}\n"
+            self._prelude, self._ending = shared + _OPENING, _ENDING
         self._loaded: dict[str, Any] = {}
 
     def run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
@@ -106,7 +172,7 @@ class Scripts:
 
     def _script(self, name: str) -> Any:
         if name not in self._loaded:
-            self._loaded[name] = self._connection.register_script(self._prelude + source(name))
+            self._loaded[name] = self._connection.register_script(self._prelude + source(name) + self._ending)
         return self._loaded[name]
 
 

@@ -10,7 +10,7 @@ from workers.errors import InvalidInput, Unauthorized
 
 Secret = bytes
 
-_PREFIX = "whsec_"
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what each secret begins with
 _SHORTEST, _LONGEST = 24, 64
 # No dot: the signed text is ``id.timestamp.body``, and a dot in the id would let one signature fit two messages.
 _EVENT_ID = re.compile(r"[!-\-/-~]{1,256}", re.ASCII)
@@ -19,11 +19,12 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 def parse_secret(text: str) -> Secret:
     """Read ``whsec_<base64 of 24 to 64 bytes>``. The message of the error does not repeat the secret."""
-    fix = f"write {_PREFIX} followed by the base64 of {_SHORTEST} to {_LONGEST} random bytes (openssl rand -base64 32)"
-    if not isinstance(text, str) or not text.startswith(_PREFIX):
-        raise InvalidInput(f"a webhook secret starts with {_PREFIX}; {fix}")
+    random = f"{_SHORTEST} to {_LONGEST} random bytes (openssl rand -base64 32)"
+    fix = f"write {SECRET_PREFIX} followed by the base64 of {random}"
+    if not isinstance(text, str) or not text.startswith(SECRET_PREFIX):
+        raise InvalidInput(f"a webhook secret starts with {SECRET_PREFIX}; {fix}")
     try:
-        secret = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
+        secret = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
     except ValueError:
         raise InvalidInput(f"a webhook secret is not valid base64; {fix}") from None
     if not _SHORTEST <= len(secret) <= _LONGEST:

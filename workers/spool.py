@@ -16,6 +16,8 @@ _ROW_BYTES: Final = 256
 _SELECT: Final = "SELECT receipt, ref, job_id, meta, body FROM callbacks WHERE aside = 0 ORDER BY seq LIMIT ?"
 _INSERT: Final = "INSERT OR IGNORE INTO callbacks (receipt, ref, job_id, meta, body, size) VALUES (?, ?, ?, ?, ?, ?)"
 
+_FORGET: Final = "DELETE FROM callbacks WHERE ref = ?1 AND job_id = coalesce(?2, job_id)"
+
 
 @dataclass(frozen=True, slots=True)
 class Depth:
@@ -58,6 +60,16 @@ class Spool:
         names = [(receipt,) for receipt in receipts]
         if names:
             self._file.write(lambda database: database.executemany("DELETE FROM callbacks WHERE receipt = ?", names))
+
+    def forget(self, *, job_id: str, refs: Iterable[str]) -> None:
+        """Remove what waits for a job, and every trace of it in the file. ``job_id`` may be empty."""
+        if not self.path.exists():
+            return
+        names: list[tuple[str, str | None]] = [("", job_id)] if job_id else []
+        names += [(ref, None) for ref in refs]
+        self._file.write(lambda database: database.executemany(_FORGET, names))
+        # What was removed stands in the log until that is written into the file, where it is overwritten.
+        self._file.read(lambda database: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
 
     def set_aside(self, receipt: str) -> None:
         """Let the others pass one that the ledger refuses while it takes others. It stays here."""

@@ -50,6 +50,7 @@ def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA synchronous=FULL")
     database.execute("PRAGMA fullfsync=ON")  # macOS: its plain fsync stops at the disk's own cache
     database.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+    database.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten, so that erasing a job leaves nothing
     database.text_factory = lambda text: text.decode("utf-8", "replace")
     try:
         database.executescript(_SCHEMA)

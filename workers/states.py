@@ -1,4 +1,4 @@
-"""What a job and a render can be, and every legal move between: one table each, anything else raises.
+"""What a job, a render and a delivery can be, and every legal move between: one table each, anything else raises.
 
 The Lua scripts that write the ledger get these tables as arguments, so there is no second copy of the rules.
 """
@@ -41,6 +41,12 @@ class RefState(StrEnum):
     PARKED = "parked"  # whether it was submitted cannot be known
 
 
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    PARKED = "parked"  # the target did not take it for days, or wants no more
+
+
 JOB_MOVES: Final[dict[str, frozenset[str]]] = {
     JobState.WAITING: frozenset({"fetching", "rendering", "finished", "failed", "parked"}),
     JobState.FETCHING: frozenset({"rendering", "finished", "failed", "parked"}),
@@ -69,10 +75,17 @@ REF_MOVES: Final[dict[str, frozenset[str]]] = {
     RefState.FAILED: frozenset({"queued"}),  # a person retries it
     RefState.PARKED: frozenset({"queued"}),  # likewise, knowing that it may be a second job
 }
+DELIVERY_MOVES: Final[dict[str, frozenset[str]]] = {
+    DeliveryState.PENDING: frozenset({"delivered", "parked"}),
+    DeliveryState.DELIVERED: frozenset({"pending"}),  # a person wants it sent again
+    DeliveryState.PARKED: frozenset({"pending"}),  # likewise
+}
 # A submission without a job id stands among the jobs as if it were one.
 SHOWN_REF: Final = {"queued": "waiting", "submitting": "waiting", "failed": "failed", "parked": "parked"}
 
+JOB_ENDED: Final = frozenset({JobState.FINISHED, JobState.FAILED})
 JOB_SETTLED: Final = frozenset({JobState.FINISHED, JobState.FAILED, JobState.PARKED})
+DELIVERY_SETTLED: Final = frozenset({DeliveryState.DELIVERED, DeliveryState.PARKED})
 RENDER_SETTLED: Final = frozenset({RenderState.KEPT, RenderState.DONE, RenderState.FAILED, RenderState.PARKED})
 
 

@@ -9,29 +9,32 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
 from redis import Redis, RedisError
 
 from workers import keys
 from workers.budget import NoSlot
 from workers.errors import (
+    Busy,
     Conflict,
     CredentialsRefused,
     InvalidInput,
     LedgerUnavailable,
     RateLimited,
     ServiceError,
-    TemporaryError,
     TooLarge,
     UnreadableAnswer,
     UpstreamRefused,
     UpstreamUnavailable,
 )
-from workers.identifiers import RefSubject, is_ref, job_id
-from workers.records import Record
+from workers.guards import Notes, check_request
+from workers.identifiers import JobSubject, RefSubject, is_ref, job_id
+from workers.outbox import target_of
+from workers.records import Record, quoted
 from workers.rules import rule_for
 from workers.states import SHOWN_REF
 from workers.steps import Tools
@@ -40,11 +43,11 @@ from workers.work import LEASE_S
 
 IDEMPOTENCY_S = 86_400
 WAITING_AT_ONCE = 4
+WAITING_OF_ONE = 2
 _CROWDED_S = 5.0
-
-
-class Busy(TemporaryError):
-    """Too many submissions wait for the budget; ``retry_after`` says when to come again."""
+_SHOWN_OF_REF = 6
+_NOBODYS_REF = "0" * 22
+_log = structlog.get_logger("workers.submissions")
 
 
 class IdempotencyMismatch(Conflict):
@@ -53,13 +56,27 @@ class IdempotencyMismatch(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """``state`` in the words of jobs. ``replayed``: an Idempotency-Key was seen before, nothing was submitted now."""
+    """``state`` in the words of jobs. ``replayed``: an Idempotency-Key was seen before, nothing was submitted now.
+
+    ``notes``: what is not known of it here, and was passed on to Swiftia all the same.
+    """
 
     ref: str
     job_id: str | None
     state: str
     reason: str | None = None
     replayed: bool = False
+    notes: Notes = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A submission that was looked over. ``request``: what Swiftia gets, but for the secret in the webhook."""
+
+    request: Mapping[str, object]
+    account: str
+    function: str
+    notes: Notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +89,21 @@ class Chance:
 
 
 class Submissions:
-    def __init__(self, tools: Tools, redis: Redis, *, patience_s: float, chance: Chance, shared_url: str) -> None:
+    """``shared_url``: gives that of an account."""
+
+    def __init__(
+        self, tools: Tools, redis: Redis, *, patience_s: float, chance: Chance, shared_url: Callable[[str], str]
+    ) -> None:
         self._tools = tools
+        self._accounts = tools.upstreams.accounts
         self._redis = redis
         self._patience_s = patience_s
         self._chance = chance
         self._room = threading.BoundedSemaphore(WAITING_AT_ONCE)
-        self.shared_url = shared_url
+        # Where there are several accounts, one that does not answer leaves room for the others.
+        each = WAITING_OF_ONE if self._accounts.several else WAITING_AT_ONCE
+        self._rooms = {name: threading.BoundedSemaphore(each) for name in self._accounts.by_name}
+        self._shared_url = shared_url
 
     def submit(
         self,
@@ -88,68 +113,111 @@ class Submissions:
         render: object = None,
         idempotency_key: str | None = None,
         wait: bool = True,
+        account: str | None = None,
+        delivery: str | None = None,
     ) -> Submission:
         """Submit ``request``, Swiftia's own body without ``webhook``.
 
+        ``account``: whose job it is to be; it may be left out where that is clear. ``delivery``: where it is told of,
+        empty for nowhere, None for where its account's jobs are.
         Raises ``InvalidInput``, ``Busy``, ``IdempotencyMismatch`` and what Swiftia answers; after ``UpstreamRefused``,
         ``RateLimited`` and ``CredentialsRefused`` nothing has changed. When it stays open whether the job exists, the
         error's values carry the ref under which its callback will find it, and the Idempotency-Key stays taken.
         """
-        function = self._checked(request, render)
-        fields = {"request": dict(request), "metadata": metadata, "render": render, "function": function}
+        draft = self.look_over(request, render=render, account=account)
+        fields = {"request": dict(request), "metadata": quoted(metadata), "render": render, "function": draft.function}
+        fields |= _owned(draft.account) | _addressed(delivery)
         ref, known = self._claim_key(idempotency_key, fields)
-        if known is not None:
-            return known
-        due_ms = round(LEASE_S * 1000) if wait else 0
+        if known is None:
+            if draft.notes:
+                _log.info("submission.noted", ref=ref[:_SHOWN_OF_REF], notes=list(draft.notes))
+            # To be erased with the job.
+            beside = {} if idempotency_key is None else {"claim": _digest(idempotency_key)}
+            known = self._open(ref, {**fields, **beside}, wait=wait, account=draft.account)
+        return replace(known, notes=draft.notes)
+
+    def _open(self, ref: str, fields: Mapping[str, object], *, wait: bool, account: str) -> Submission:
+        due_ms, attempt = round(LEASE_S * 1000) if wait else 0, 0
         try:
-            if not self._tools.ledger.open_ref(ref, state="queued", fields=fields, due_ms=due_ms):
+            told = {"told": 1} if wait else {}  # who waits hears of a refusal, and needs no delivery
+            if not self._tools.ledger.open_ref(ref, state="queued", fields={**fields, **told}, due_ms=due_ms):
                 return self.look(ref, replayed=True)  # another request with this key came in between
             if not wait:
                 return Submission(ref, None, "waiting")
-            with self._waiting():
-                return self._send(ref)
+            with self._waiting(self._rooms[account]):
+                record = self._tools.ledger.claim(RefSubject(ref), "submit")
+                if record is None:
+                    return self.look(ref, replayed=False)
+                attempt = record.attempt
+                return self._send(record, ref)
         except ServiceError as error:
             if _left_open(error):
                 error.values["ref"] = ref
-            else:
-                self._withdraw(ref, idempotency_key)
+            elif not self._withdraw(ref, attempt):
+                return self.look(ref, replayed=False)  # it took so long that a worker has it in hand
             raise
 
-    def callback_url(self, *, metadata: object = None, render: object = None) -> tuple[str, str]:
-        """Make a ref and the callback URL for a job that the team submits itself."""
-        rule_for(self._tools.rules, None, render)
-        ref = self._chance.new_ref()
-        self._tools.ledger.open_ref(ref, state="open", fields={"metadata": metadata, "render": render}, due_ms=None)
-        return ref, self._tools.webhook_url(ref)
-
-    def watch(self, job: str, ref: str | None = None) -> str:
-        """Take care of a job that was submitted elsewhere: ``new`` or ``known``. ``Conflict`` if the ref is taken."""
-        if ref is not None and not is_ref(ref):
-            raise InvalidInput("a ref is what POST /api/callbacks answered under 'ref'")
-        return self._tools.ledger.link(ref or "", job_id(job), first_ms=0, by="watch")
-
-    def _checked(self, request: Mapping[str, object], render: object) -> str:
-        function = request.get("functionName")
-        if not isinstance(function, str) or not function:
-            raise InvalidInput("functionName is missing; for shorts it is VideoShorts")
+    def look_over(self, request: Mapping[str, object], *, render: object = None, account: str | None = None) -> Draft:
+        """Check a submission, and neither store nor send anything. Raises ``InvalidInput``."""
+        account = self._accounts.choose(account)
         if "webhook" in request:
             raise InvalidInput("webhook is set by the receiver: leave it out, or ask POST /api/callbacks for a URL")
-        rule_for(self._tools.rules, function, render)
-        return function
+        notes = check_request(request)
+        function = str(request["functionName"])
+        rule = rule_for(self._tools.upstreams.of(account).rules, function, render)
+        address = self._tools.webhook_url(_NOBODYS_REF).rpartition("/")[0]
+        return Draft({**request, "webhook": f"{address}/<token>"}, account, function, (*notes, *rule.notes))
+
+    def callback_url(
+        self,
+        *,
+        metadata: object = None,
+        render: object = None,
+        account: str | None = None,
+        delivery: str | None = None,
+    ) -> tuple[str, str]:
+        """Make a ref and the callback URL for a job that the team submits itself."""
+        account = self._accounts.choose(account)
+        rule_for(self._tools.upstreams.of(account).rules, None, render)
+        ref = self._chance.new_ref()
+        fields = {"metadata": quoted(metadata), "render": render, **_owned(account), **_addressed(delivery)}
+        self._tools.ledger.open_ref(ref, state="open", fields=fields, due_ms=None)
+        return ref, self._tools.webhook_url(ref)
+
+    def shared_url(self, account: str | None = None) -> str:
+        """Give the one callback URL for all jobs that the team submits itself with that account's key."""
+        return self._shared_url(self._accounts.choose(account))
+
+    def watch(self, job: str, ref: str | None = None, account: str | None = None) -> str:
+        """Take care of a job that was submitted elsewhere: ``new`` or ``known``.
+
+        ``Conflict`` if the ref is taken, or if the job or the ref is another account's.
+        """
+        if ref is not None and not is_ref(ref):
+            raise InvalidInput("a ref is what POST /api/callbacks answered under 'ref'")
+        unnamed = self._accounts.unnamed
+        if account or (unnamed is None and not self._is_known(job_id(job), ref)):
+            account = self._accounts.choose(account)
+        return self._tools.ledger.link(
+            ref or "", job_id(job), first_ms=0, by="watch", account=account or "", unnamed=unnamed or ""
+        )
+
+    def _is_known(self, job: str, ref: str | None) -> bool:
+        """Tell whether the job is there already, or its ref says whose it is."""
+        refs = ref and self._ask(self._redis.hget, keys.record(RefSubject(ref)), "account")
+        return bool(refs) or self._tools.ledger.exists(JobSubject(job))
 
     @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        if not self._room.acquire(blocking=False):
-            raise Busy("too many submissions wait for the request budget; try again later", retry_after=_CROWDED_S)
-        try:
+    def _waiting(self, own: threading.BoundedSemaphore) -> Iterator[None]:
+        with ExitStack() as held:
+            for room in (own, self._room):
+                if not room.acquire(blocking=False):
+                    said = "too many submissions wait for the request budget; try again later"
+                    raise Busy(said, retry_after=_CROWDED_S)
+                held.callback(room.release)
             yield
-        finally:
-            self._room.release()
 
-    def _send(self, ref: str) -> Submission:
-        record = self._tools.ledger.claim(RefSubject(ref), "submit")
-        if record is None:
-            return self.look(ref, replayed=False)
+    def _send(self, record: Record, ref: str) -> Submission:
         try:
             self._with_patience(record)
         except (UpstreamUnavailable, UnreadableAnswer, TooLarge) as error:
@@ -175,7 +243,9 @@ class Submissions:
                 return
 
     def look(self, ref: str, *, replayed: bool) -> Submission:
-        """Say what became of a submission."""
+        """Say what became of a submission. ``replayed``: of an earlier request, whose answer may have been 503."""
+        if replayed:
+            self._tools.ledger.check()  # what was not on the replicas then is there now, or this is answered alike
         found = self._ask(self._redis.hmget, keys.record(RefSubject(ref)), "state", "job_id", "reason")
         state, job, reason = (value.decode() if value else None for value in found)
         return Submission(ref, job, SHOWN_REF.get(state or "", "waiting"), reason, replayed)
@@ -196,12 +266,10 @@ class Submissions:
             return kept["ref"], None  # the process died between taking the key and writing the ref
         return kept["ref"], self.look(kept["ref"], replayed=True)
 
-    def _withdraw(self, ref: str, key: str | None) -> None:
-        # The key first: a request that finds it without its ref would take the ref over, and lose its callbacks.
+    def _withdraw(self, ref: str, attempt: int) -> bool:
+        """Leave nothing of it, unless a later attempt than this one has begun: then it may be submitted by now."""
         try:
-            if key is not None:
-                self._ask(self._redis.delete, _key_name(key))
-            self._tools.ledger.erase(RefSubject(ref))
+            return self._tools.ledger.withdraw(RefSubject(ref), attempt)
         except LedgerUnavailable as error:
             error.values["ref"] = ref
             raise
@@ -223,5 +291,20 @@ def _left_open(error: ServiceError) -> bool:
     return True
 
 
+def _owned(account: str) -> dict[str, object]:
+    # Left out where it is empty: what was submitted before there were accounts looks the same when it comes again.
+    return {"account": account} if account else {}
+
+
+def _addressed(delivery: str | None) -> dict[str, object]:
+    if delivery is None:
+        return {}
+    return {"delivery_url": delivery, "target": target_of(delivery)} if delivery else {"target": ""}
+
+
 def _key_name(key: str) -> str:
-    return keys.idempotency(hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
+    return keys.idempotency(_digest(key))
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

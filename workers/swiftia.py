@@ -25,10 +25,13 @@ from workers.refusals import refusal
 from workers.renders import RenderReport, is_render_failure, read_report, read_started
 from workers.renders import render_id as checked_render_id
 from workers.results import Result, read_created, read_result
+from workers.uploads import Uploads, read_uploads
 
 __all__ = ["Answer", "Swiftia", "client", "ignore"]
 
 MAX_SMALL_BYTES: Final = 1 << 20
+# Some write a slash in JSON with a backslash before it.
+_CALLBACK: Final = re.compile(rb"(/webhooks\\?/swiftia\\?/)[A-Za-z0-9_.~%-]+")
 # These two speak of the request, whatever a body says of a render.
 _NEVER_OF_A_RENDER = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
 
@@ -136,15 +139,22 @@ class Swiftia:
         document = _document(reply, doing) if failed else self._success(reply, doing)
         return read_report(document, status_code=reply.status)
 
-    def uploads(self) -> dict[str, object]:
-        """Return ``{subSize, usedSize, usedSizePercent, files}`` as Swiftia says it [SEED1]; the sizes are in MB."""
+    def uploads(self) -> Uploads:
+        """Return how much of the storage is used, and its files."""
         # Bounded like a result: the list of files has no documented end.
         doing = "reading the storage"
         reply = self._exchanges.get("/api/uploads", route="/api/uploads", doing=doing, limit=self._max_result_bytes)
-        document = self._success(reply, doing)
-        if not isinstance(document, dict):
-            raise UnreadableAnswer(f"{doing}: Swiftia's answer is no JSON object; check SWIFTIA_BASE_URL")
-        return document
+        return read_uploads(self._success(reply, doing))
+
+    def delete_file(self, file_id: str) -> bool:
+        """Delete a file for good. False if it was not there any more [FDEL]."""
+        # A file's id is what a job's is: nothing else may become part of a URL.
+        doing, path = f"deleting file {checked_job_id(file_id)}", f"/api/uploads/files/{file_id}"
+        reply = self._exchanges.delete(path, route="/api/uploads/files/{id}", doing=doing, limit=MAX_SMALL_BYTES)
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return False
+        self._success(reply, doing)
+        return True
 
     def _post(self, path: str, body: Mapping[str, object], doing: str) -> object:
         content = _encode(body, doing)
@@ -157,7 +167,8 @@ class Swiftia:
 
     def _refusal(self, reply: Reply, doing: str) -> ServiceError:
         # Some servers quote what they were sent.
-        body = reply.body.replace(self._key, b"[key]") if self._key else reply.body
+        body = _CALLBACK.sub(rb"\1[token]", reply.body)
+        body = body.replace(self._key, b"[key]") if self._key else body
         return refusal(reply.status, reply.headers, body, doing=doing)
 
 

@@ -6,9 +6,10 @@ import hmac
 from collections.abc import Callable, Sequence
 
 from workers.errors import InvalidInput, Unauthorized
-from workers.identifiers import is_ref
+from workers.identifiers import is_account, is_ref
 
-SHARED = "shared"  # shorter than any ref, so no ref of new_ref can meet it
+# Shorter than any ref, so no ref of new_ref can meet it. That of an account is ``shared~<account>``: no ref has a ~.
+SHARED = "shared"
 
 # What is signed says what it is for: a mac made with the same key elsewhere is no token.
 _DOMAIN = b"swiftia-receiver callback token v1\n"
@@ -22,22 +23,38 @@ def new_ref(random: Callable[[int], bytes]) -> str:
 
 def token(ref: str, keys: Sequence[str]) -> str:
     """Sign with the first key, the newest."""
-    if not (is_ref(ref) or ref == SHARED):
+    if not (is_ref(ref) or _is_shared(ref)):
         raise InvalidInput("a ref is 22 to 64 letters, digits, '-' and '_'", got=repr(ref)[:80])
     if not keys:
         raise InvalidInput("there is no key to sign callback URLs with; set CALLBACK_KEYS")
     return f"{ref}.{_mac(ref, keys[0])}"
 
 
-def shared_token(keys: Sequence[str]) -> str:
-    """Give the one fixed token for jobs that are submitted elsewhere. Nothing is stored for it."""
-    return token(SHARED, keys)
+def shared_token(keys: Sequence[str], account: str = "") -> str:
+    """Give the one fixed token (of an account) for jobs that are submitted elsewhere. Nothing is stored for it."""
+    return token(f"{SHARED}~{account}" if account else SHARED, keys)
+
+
+def shared_account(ref: str) -> str | None:
+    """Give the account of a shared token's name, empty for none; None for the ref of one job.
+
+    >>> [shared_account(ref) for ref in ("shared", "shared~acme", "r" * 22)]
+    ['', 'acme', None]
+    """
+    return ref.removeprefix(SHARED).removeprefix("~") if _is_shared(ref) else None
+
+
+def _is_shared(ref: str) -> bool:
+    word, tilde, account = ref.partition("~")
+    return word == SHARED and (is_account(account) if tilde else True)
 
 
 def read_token(token: str, keys: Sequence[str]) -> str:
-    """Give the ref (or SHARED) that ``token`` was made for with any of ``keys``; else raise Unauthorized."""
+    """Give the ref, or the name of a shared one (see ``shared_account``), that ``token`` was made for with any of
+    ``keys``; else raise Unauthorized.
+    """
     ref, _, mac = token.partition(".")
-    if not (is_ref(ref) or ref == SHARED):
+    if not (is_ref(ref) or _is_shared(ref)):
         raise Unauthorized("this is not a callback URL of ours; use the URL that was given out with the job")
     offered = mac.encode("utf-8", "surrogatepass")
     fits = [hmac.compare_digest(_mac(ref, key).encode("ascii"), offered) for key in keys]

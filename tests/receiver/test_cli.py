@@ -14,8 +14,10 @@ from werkzeug.serving import make_server
 from receiver.app import create_app
 from receiver.cli import COMMANDS, cli
 from receiver.machine import check_port
+from workers import keys
 from workers.identifiers import JobSubject
 from workers.sandbox import Sandbox, SandboxConfig
+from workers.uploads import Stock
 from workers.wiring import Services
 
 Run = Callable[..., Result]
@@ -27,7 +29,7 @@ def invoke(env: dict[str, str]) -> Run:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(SandboxConfig(port=0, job_seconds=600, never=1.0)) as running:
+    with Sandbox(SandboxConfig(port=0, rate_limit="1000/1s", job_seconds=600, never=1.0)) as running:
         yield running
 
 
@@ -55,13 +57,26 @@ def run(service: Services, env: dict[str, str]) -> Run:
 def submitted(run: Run, *words: str) -> str:
     result = run("submit", "dQw4w9WgXcQ", *words)
     assert result.exit_code == 0, result.output
-    return result.stdout.strip()
+    return result.stdout.splitlines()[-1]  # the service, which runs in this process too, logs there
 
 
 def test_submit_prints_the_id_and_nothing_else(run, sandbox):
     job_id = submitted(run, "--metadata", "team=red", "--option", "anything.goes=1")
     assert list(sandbox.books()["jobs"]) == [job_id]
     assert json.loads(run("show", job_id, "--json").stdout)["metadata"] == {"team": "red"}
+
+
+def test_what_is_not_known_is_noted(run):
+    result = run("submit", "abcdefghijk", "--option", "anything.goes=1")
+    assert result.stderr.startswith("note: options.'anything' is not known here")
+
+
+def test_a_dry_run_prints_what_would_be_sent(run, sandbox):
+    result = run("submit", "abcdefghijk", "--dry-run", "--wait")
+    sent = json.loads(result.stdout)
+    assert (sent["youtubeVideoId"], sent["webhook"].rpartition("/")[2]) == ("abcdefghijk", "<token>")
+    assert "nothing was submitted" in result.stderr
+    assert sandbox.books()["jobs"] == {}
 
 
 def test_the_same_idempotency_key_submits_once(run, sandbox):
@@ -148,7 +163,7 @@ def test_retry_wants_one_or_all(run, words):
 def test_erase_wants_to_be_sure(run):
     job_id = submitted(run)
     assert "nothing is erased without --yes" in run("erase", job_id).stderr
-    assert run("erase", job_id, "--yes").stdout == f"erased {job_id}\n"
+    assert run("erase", job_id, "--yes").stdout.splitlines()[-1] == f"erased {job_id}"
     gone = run("show", job_id)
     assert gone.exit_code == 1
     assert "no job is known here" in gone.stderr
@@ -174,14 +189,43 @@ def test_check_finds_what_is_wrong_and_how_to_mend_it(run):
     assert result.exit_code == 1
     assert [line.split()[0] for line in lines if "clock" in line] == ["bad", "bad"]
     assert any(line.startswith("bad") and "worker --lane files" in line for line in lines)
-    for good in ("Redis", "durability", "web", "Swiftia", "public URL", "storage"):
+    for good in ("Redis", "durability", "web", "Swiftia", "budget", "public URL", "storage"):
         assert any(line.startswith(f"ok    {good}") for line in lines), good
+
+
+def test_check_warns_of_a_server_that_keeps_jobs_in_more_memory_than_it_must(service, run):
+    before = service.redis.config_get("hash-max-listpack-value")["hash-max-listpack-value"]
+    service.redis.config_set("hash-max-listpack-value", 64)
+    try:
+        lines = run("check").stdout.splitlines()
+    finally:
+        service.redis.config_set("hash-max-listpack-value", before)
+    assert any(line.startswith("warn  memory") and "hash-max-listpack-value is 64" in line for line in lines)
+    assert not any("memory" in line for line in run("check").stdout.splitlines())
+
+
+def test_check_warns_of_what_is_archived_soon_and_of_a_full_storage(service, run):
+    now = service.redis.time()[0]
+    service.redis.zadd("sr:jobs:parked", {"job_1": (now - 85 * 86_400) * 1000})
+    service.redis.set(keys.storage(""), Stock(45.0, 50.0, 90.0, 12, now - 3600.0).as_json())
+    lines = run("check").stdout.splitlines()
+    assert any(line.startswith("warn  archive") and "1 jobs have not ended" in line for line in lines)
+    assert any(line.startswith("ok    Swiftia") and "0 of 1000 MB" in line for line in lines), "it was asked just now"
+
+
+def test_check_tells_of_the_storage_as_it_was_seen(service, run, env):
+    service.redis.set(keys.storage(""), Stock(45.0, 50.0, 90.0, 12, service.redis.time()[0] - 3600.0).as_json())
+    env["SWIFTIA_API_KEY"] = "another-key"
+    lines = run("check").stdout.splitlines()
+    assert any(line.startswith("warn  Swiftia") and "45 of 50 MB of the storage were used 36" in line for line in lines)
 
 
 def test_check_says_when_the_key_is_refused(run, env):
     env["SWIFTIA_API_KEY"] = "another-key"
     result = run("check")
-    assert any(line.startswith("bad   Swiftia") and "API key" in line for line in result.stdout.splitlines())
+    lines = result.stdout.splitlines()
+    assert any(line.startswith("bad   Swiftia") and "API key" in line for line in lines)
+    assert any(line.startswith("bad   budget") and "refuses the key" in line for line in lines)
 
 
 def test_check_does_not_let_swiftia_knock_at_loopback(env):

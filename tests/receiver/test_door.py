@@ -75,6 +75,15 @@ def test_what_is_noted_of_a_callback(client, job_url, services):
     assert meta["hint"] == "job_1"
 
 
+@pytest.mark.parametrize(("proxies", "sender"), [("", "127.0.0.1"), ("127.0.0.0/8,10.0.0.0/8", "192.0.2.1")])
+def test_a_callback_comes_from_where_a_trusted_proxy_says(build_services, job_url, proxies, sender):
+    services = build_services(TRUSTED_PROXIES=proxies)
+    headers = {"X-Forwarded-For": "6.6.6.6, 192.0.2.1, 10.0.0.7"}
+    post(create_app(services).test_client(), job_url, b'{"id":"job_1"}', **headers)
+    (meta,) = services.ledger.callbacks(JobSubject("job_1"))
+    assert meta["from"] == sender
+
+
 def test_receipts_sort_by_time(services, job_url):
     ticks = itertools.count(1_800_000_000.0)
     client = create_app(services, now=lambda: next(ticks)).test_client()

@@ -18,6 +18,7 @@ import pytest
 from redis import Redis
 
 from receiver.app import create_app
+from tests.refusing import full, read_only
 from workers import keys
 from workers.drain import Drain
 from workers.identifiers import JobSubject, RefSubject
@@ -30,24 +31,6 @@ from workers.wiring import Services, build
 REF = "r" * 22
 KEY = "a-callback-key-of-tests"
 ROOT = Path(__file__).parents[2]
-
-
-@contextlib.contextmanager
-def full(redis: Redis) -> Iterator[None]:
-    redis.config_set("maxmemory", "1")
-    try:
-        yield
-    finally:
-        redis.config_set("maxmemory", "0")
-
-
-@contextlib.contextmanager
-def read_only(redis: Redis) -> Iterator[None]:
-    redis.replicaof("127.0.0.1", "1")
-    try:
-        yield
-    finally:
-        redis.replicaof("NO", "ONE")
 
 
 def drained(services: Services) -> None:

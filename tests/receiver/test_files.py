@@ -1,11 +1,14 @@
 import hashlib
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from obstore.store import S3Store
 
 from receiver import files
 from receiver.app import create_app
 from workers.artifacts import Artifacts
+from workers.buckets import Bucket
 from workers.errors import StoreUnavailable
 from workers.identifiers import JobSubject, RefSubject, RenderSubject
 from workers.paths import callback_path, render_path, result_path
@@ -65,6 +68,7 @@ def test_head_tells_the_size_and_reads_nothing(api):
         ("bytes=100-199", 100, 200),
         ("bytes=100-999999", 100, len(FILM)),
         ("bytes=-10", len(FILM) - 10, len(FILM)),
+        ("bytes=-999999", 0, len(FILM)),
         (f"bytes={len(FILM) - 1}-", len(FILM) - 1, len(FILM)),
     ],
 )
@@ -158,6 +162,7 @@ def test_only_so_many_are_read_at_once(app, admin_of):
     refused = client.get(URL)
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "5"
+    assert refused.json["type"] == "/problems/crowded"
     reading[0].close()
     assert client.get(URL).status_code == 200
 
@@ -179,3 +184,56 @@ def test_a_store_that_fails_is_a_problem_and_not_a_broken_answer(job, admin_of):
         assert answer.status_code == 503
         assert answer.json["type"].endswith("store-unavailable")
         assert "10.0.0.7" not in answer.text
+
+
+@pytest.mark.usefixtures("job")
+def test_a_callback_that_is_had_already_is_not_sent_again(api):
+    url = "/api/jobs/job_1/callbacks/rc1"
+    answer = api.get(url, headers={"If-None-Match": api.get(url).headers["ETag"]})
+    assert (answer.status_code, answer.data) == (304, b"")
+
+
+def test_a_result_that_is_had_already_is_not_sent_again(api, services):
+    kept = services.artifacts.put(result_path("job_2"), b"{}")
+    services.ledger.link("", "job_2", first_ms=1000, by="test")
+    services.ledger.plan(services.ledger.claim(JobSubject("job_2"), "fetch"), [], {"result_sha256": kept.sha256})
+    first = api.get("/api/jobs/job_2/result")
+    assert first.headers["ETag"] == f'W/"{kept.sha256}"'
+    asked = {"If-None-Match": first.headers["ETag"]}
+    assert api.get("/api/jobs/job_2/result", headers=asked).status_code == 304
+    # A weak tag vouches for no bytes, so no part is served by it.
+    part = {"Range": "bytes=0-0", "If-Range": first.headers["ETag"]}
+    assert api.get("/api/jobs/job_2/result", headers=part).status_code == 200
+
+
+@pytest.fixture
+def in_bucket(job, admin_of):
+    """The same job, its files in a bucket; links to it are made without asking it."""
+    keys = {"access_key_id": "id", "secret_access_key": "secret", "region": "eu-central-1"}
+    bucket = Bucket("s3://films", lambda _timeout_s: S3Store("films", **keys))
+    return admin_of(create_app(replace(job, artifacts=Artifacts(bucket))))
+
+
+def test_a_video_in_a_bucket_is_fetched_there_by_who_asks_for_it(in_bucket):
+    answer = in_bucket.get(f"{URL}?redirect=true")
+    assert answer.status_code == 307
+    assert answer.headers["Cache-Control"] == "no-store"
+    link = urlsplit(answer.headers["Location"])
+    assert (link.scheme, link.path) == ("https", "/films/jobs/job_1/renders/1.mp4")
+    assert {"X-Amz-Expires": ["300"], "X-Amz-Algorithm": ["AWS4-HMAC-SHA256"]}.items() <= parse_qs(link.query).items()
+
+
+def test_who_has_the_video_is_not_sent_to_the_bucket(in_bucket, api):
+    etag = api.head(URL).headers["ETag"]
+    assert in_bucket.get(f"{URL}?redirect=true", headers={"If-None-Match": etag}).status_code == 304
+
+
+@pytest.mark.parametrize("query", ["", "?redirect=false", "?redirect=true"])
+@pytest.mark.usefixtures("job")
+def test_a_video_on_a_disk_is_streamed(api, query):
+    assert api.get(URL + query).data == FILM
+
+
+@pytest.mark.usefixtures("job")
+def test_to_be_redirected_is_true_or_false(api):
+    assert api.get(f"{URL}?redirect=yes").status_code == 400

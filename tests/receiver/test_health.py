@@ -3,6 +3,8 @@ from redis import Redis
 
 from receiver.app import create_app
 from workers import keys
+from workers.budget import NoSlot
+from workers.errors import CredentialsRefused
 from workers.settings import Settings
 from workers.wiring import build
 from workers.work import LANES
@@ -20,7 +22,9 @@ def without_redis(env, **changes):
 def test_without_redis_it_is_ready_as_long_as_the_spool_is(env, job_url):
     client = without_redis(env)
     empty = {"ready": True, "redis": False, "clock": None, "spool": {"count": 0, "bytes": 0}}
-    assert client.get("/readyz").json == empty
+    answer = client.get("/readyz").json
+    assert answer.pop("storage")["paused"] is False
+    assert answer == empty
     client.post(job_url, data=b"x" * 1000)
     answer = client.get("/readyz")
     assert answer.status_code == 200
@@ -54,7 +58,9 @@ def test_with_redis_it_is_ready_without_a_disk(client, tmp_path):
 def test_ready_tells_how_long_ago_the_clock_passed(client, redis):
     nothing_waits = {"count": 0, "bytes": 0}
     never = dict.fromkeys(LANES)
-    assert client.get("/readyz").json == {"ready": True, "redis": True, "clock": never, "spool": nothing_waits}
+    answer = client.get("/readyz").json
+    assert answer.pop("storage")["free_bytes"] > 0
+    assert answer == {"ready": True, "redis": True, "clock": never, "spool": nothing_waits}
     seconds, micros = redis.time()
     redis.hset(keys.CLOCK, LANES[0], seconds * 1000 + micros // 1000 - 5000)
     assert client.get("/readyz").json["clock"][LANES[0]] == pytest.approx(5, abs=1)
@@ -78,4 +84,28 @@ def test_a_full_redis_is_none(client, redis):
 
 def test_the_budget(api, services):
     services.budget.take("submit", "a-test")
-    assert api.get("/api/budget").json == {"limit": 1000, "window": 1.0, "free": 999, "used": 1, "pause": 0.0}
+    assert api.get("/api/budget").json == {
+        "limit": 1000,
+        "configured": 1000,
+        "window": 1.0,
+        "free": 999,
+        "used": 1,
+        "margin": 0.0,
+        "waiting": {"submit": 0, "fetch": 0, "render": 0, "watch": 0, "reconcile": 0},
+        "pause": 0.0,
+        "pause_reason": "",
+        "breaker": "closed",
+        "credentials_ok": True,
+        "refused": {"ours": 0, "stranger": 0, "shrunk": 0},
+    }
+
+
+def test_the_budget_says_why_nothing_leaves(api, services):
+    with pytest.raises(CredentialsRefused), services.budget.slot("submit", "a-test"):
+        raise CredentialsRefused("no")
+    with pytest.raises(NoSlot), services.budget.slot("watch", "a-test"):
+        pytest.fail("nothing may be sent")
+    found = api.get("/api/budget").json
+    assert 29 < found["pause"] <= 30
+    assert (found["pause_reason"], found["credentials_ok"], found["free"]) == ("credentials", False, 0)
+    assert found["waiting"]["watch"] == 1

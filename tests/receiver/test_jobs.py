@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from receiver.app import create_app
 from workers.errors import (
+    Busy,
     CredentialsRefused,
     RateLimited,
     ServiceError,
@@ -19,7 +20,7 @@ from workers.errors import (
 )
 from workers.identifiers import JobSubject
 from workers.paths import result_path
-from workers.submissions import Busy, IdempotencyMismatch, Submission
+from workers.submissions import IdempotencyMismatch, Submission
 from workers.wiring import Services
 
 REF = "r" * 22
@@ -57,7 +58,17 @@ def test_a_submission_is_answered_with_the_job(at_desk, services):
     assert answer.headers["Location"] == "/api/jobs/job_1"
     assert (answer.json["id"], answer.json["state"], answer.json["shorts"]) == ("job_1", "waiting", [])
     assert desk.asked == [
-        (ORDER, {"metadata": {"order": 7}, "render": False, "idempotency_key": None, "wait": True}),
+        (
+            ORDER,
+            {
+                "metadata": {"order": 7},
+                "render": False,
+                "idempotency_key": None,
+                "wait": True,
+                "account": None,
+                "delivery": None,
+            },
+        ),
     ]
 
 
@@ -108,7 +119,7 @@ def test_what_swiftia_says_becomes_a_problem(at_desk, error, status, slug):
     answer = client.post("/api/jobs", json=ORDER)
     assert answer.status_code == status
     assert answer.content_type == "application/problem+json"
-    assert answer.json["type"].endswith(f":{slug}")
+    assert answer.json["type"] == f"/problems/{slug}"
     assert answer.json["status"] == status
     assert answer.json["detail"].startswith(error.message)
     if error.values.get("ref"):
@@ -121,7 +132,7 @@ def test_values_of_an_error_never_replace_the_members_of_a_problem(at_desk):
     client, _ = at_desk(CredentialsRefused("key", status=401, title="other", type="other", detail=b"x"))
     answer = client.post("/api/jobs", json=ORDER)
     assert (answer.json["status"], answer.json["upstream_status"]) == (502, 401)
-    assert answer.json["type"].startswith("urn:")
+    assert answer.json["type"] == "/problems/swiftia-credentials"
 
 
 @pytest.mark.parametrize(
@@ -171,8 +182,8 @@ def test_a_body_over_a_megabyte_is_too_large(api):
 def test_without_swiftia_a_submission_is_a_503_and_leaves_nothing(api):
     answer = api.post("/api/jobs", json=ORDER)
     assert answer.status_code == 503
-    assert answer.json["type"].endswith(":swiftia-unreachable")
-    assert api.get("/api/jobs").json == {"jobs": [], "next": None}
+    assert answer.json["type"] == "/problems/swiftia-unreachable"
+    assert api.get("/api/jobs").json["jobs"] == []
 
 
 def test_a_queued_submission_is_seen_under_its_ref(api):
@@ -227,9 +238,9 @@ def test_watching_something_strange_is_refused(api, redis, name, body):
 def test_listing_page_by_page(api, services):
     for n in range(5):
         services.ledger.link("", f"job_{n}", first_ms=1000, by="test")
-    seen, cursor = [], ""
+    seen, cursor = [], None
     for _ in range(3):
-        page = api.get(f"/api/jobs?limit=2&cursor={cursor}").json
+        page = api.get("/api/jobs", query_string={"limit": 2} | ({"cursor": cursor} if cursor else {})).json
         seen += [job["id"] for job in page["jobs"]]
         cursor = page["next"]
     assert sorted(seen) == [f"job_{n}" for n in range(5)]
@@ -263,3 +274,63 @@ def test_an_unknown_job_is_not_found(api, name):
     answer = api.get(f"/api/jobs/{name}")
     assert answer.status_code == 404
     assert answer.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/api/jobs"), ("POST", "/api/callbacks"), ("PUT", "/api/jobs/j")]
+)
+def test_a_body_that_says_that_it_is_no_json_is_refused(api, redis, method, path, content_type):
+    answer = api.open(path, method=method, data=b"{}", content_type=content_type)
+    assert (answer.status_code, answer.json["type"]) == (415, "/problems/unsupported-media-type")
+    assert redis.dbsize() == 0
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json; charset=utf-8", "application/vnd.x+json"])
+def test_a_body_of_some_json_or_of_no_type_is_read(api, content_type):
+    assert api.open("/api/callbacks", method="POST", data=b"{}", content_type=content_type).status_code == 201
+
+
+def test_a_job_that_has_not_changed_is_not_sent_again(api, services):
+    services.ledger.link("", "job_1", first_ms=1000, by="test")
+    first = api.get("/api/jobs/job_1")
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    asked = {"If-None-Match": first.headers["ETag"]}
+    again = api.get("/api/jobs/job_1", headers=asked)
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    services.ledger.accept(ref="", job_id="job_1", receipt="rc1", digest="d", meta={}, body=b"")
+    changed = api.get("/api/jobs/job_1", headers=asked)
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != first.headers["ETag"]
+
+
+def test_a_304_does_not_read_the_kept_result(api, services, admin_of):
+    services.ledger.link("", "job_1", first_ms=1000, by="test")
+    services.ledger.plan(services.ledger.claim(JobSubject("job_1"), "fetch"), [], {"shorts": 0})
+    asked = {"If-None-Match": api.get("/api/jobs/job_1").headers["ETag"]}
+    blind = admin_of(create_app(replace(services, artifacts=None)))
+    assert blind.get("/api/jobs/job_1", headers=asked).status_code == 304
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again(api, services):
+    services.ledger.link("", "job_1", first_ms=1000, by="test")
+    asked = {"If-None-Match": api.get("/api/jobs?limit=1").headers["ETag"]}
+    assert api.get("/api/jobs?limit=1", headers=asked).status_code == 304
+    services.ledger.link("", "job_2", first_ms=1000, by="test")
+    assert api.get("/api/jobs?limit=1", headers=asked).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "metadata", ["words", "7", "null", "", "{", "\u00a7", 7, True, [1, "a"], {"a": {"b": None}}, None]
+)
+def test_metadata_comes_back_as_it_was_given(api, metadata):
+    made = api.post("/api/callbacks", json={"metadata": metadata}).json
+    assert api.get(f"/api/jobs/{made['ref']}").json["metadata"] == metadata
+    queued = api.post("/api/jobs", json={**ORDER, "metadata": metadata}, headers={"Prefer": "respond-async"}).json
+    assert queued["metadata"] == metadata
+    assert api.get("/api/jobs").json["jobs"][0]["metadata"] == metadata
+
+
+def test_metadata_that_was_written_unquoted_hides_no_job(api, services, ref):
+    services.ledger.open_ref(ref, state="queued", fields={"metadata": "words {"}, due_ms=0)
+    assert api.get("/api/jobs").json["jobs"][0]["metadata"] == "words {"

@@ -6,7 +6,7 @@ from receiver import launch
 from receiver.launch import plan, worker_counts
 from workers.errors import InvalidSettings
 from workers.settings import Settings
-from workers.work import LANES
+from workers.work import DELIVERIES, FILES, LANES, UPSTREAM
 
 
 def test_with_a_key_nothing_is_changed():
@@ -63,21 +63,30 @@ def test_what_cannot_be_started_is_said_before_anything_is(env, allowed, words):
 @settings(max_examples=50)
 def test_every_lane_has_a_worker_and_none_is_lost(workers):
     counts = worker_counts(workers)
+    assert counts.pop(DELIVERIES) == 1
     assert set(counts) == set(LANES)
     assert min(counts.values()) >= 1
     assert sum(counts.values()) == max(workers, len(LANES))
 
 
+@given(st.integers(1, 256), st.integers(1, 40))
+@settings(max_examples=50)
+def test_a_further_account_brings_the_worker_that_it_may_hold(workers, accounts):
+    alone, counts = worker_counts(workers), worker_counts(workers, accounts)
+    assert (counts[FILES], counts[DELIVERIES]) == (alone[FILES], alone[DELIVERIES])
+    assert counts[UPSTREAM] == min(workers, alone[UPSTREAM] + accounts - 1)
+
+
 def test_the_children_are_one_process_for_each_count():
     found = plan({"WORKERS": "5", "GRACE_SECONDS": "7s"}, sandbox_allowed=True)
     names = [child.name for child in launch.workers(found, worker_counts(5))]
-    assert names == ["worker-upstream-1", "worker-upstream-2", "worker-files-1", "worker-files-2", "worker-files-3"]
+    upstream, files = ["worker-upstream-1", "worker-upstream-2"], [f"worker-files-{n}" for n in (1, 2, 3)]
+    assert names == [*upstream, *files, "worker-deliveries-1"]
     assert launch.web(found).stop_seconds == 17
     assert launch.sandbox(found).env == found.env
-
-
-def test_variables_of_features_to_come_are_named():
-    assert launch.without_effect({"DELIVERY_URL": "https://x", "RETENTION_DAYS": "", "PORT": "1"}) == ["DELIVERY_URL"]
+    ours = [launch.web(found), launch.clock(found), *launch.workers(found, worker_counts(5))]
+    assert {child.watchdog_seconds for child in ours} == {20}
+    assert launch.sandbox(found).watchdog_seconds is None
 
 
 def test_the_call_names_what_another_terminal_must_know():

@@ -97,13 +97,14 @@ def free_port() -> int:
 def test_valkey_comes_first_and_goes_last_and_workers_go_before_the_door():
     ranks = machine.ranks(plan({"WORKERS": "2"}, sandbox_allowed=True))
     names = [[service.name for service in rank] for rank in ranks]
-    assert names == [["valkey", "sandbox"], ["web"], ["clock", "worker-upstream-1", "worker-files-1"]]
+    work = ["clock", "worker-upstream-1", "worker-files-1", "worker-deliveries-1"]
+    assert names == [["valkey", "sandbox"], ["web"], work]
 
 
 def test_with_redis_and_a_key_only_our_own_run():
     env = {"REDIS_URL": "redis://r/0", "SWIFTIA_API_KEY": "k", "WORKERS": "2"}
     names = [[service.name for service in rank] for rank in machine.ranks(plan(env, sandbox_allowed=True))]
-    assert names == [["web"], ["clock", "worker-upstream-1", "worker-files-1"]]
+    assert names == [["web"], ["clock", "worker-upstream-1", "worker-files-1", "worker-deliveries-1"]]
 
 
 def test_the_welcome_says_where_everything_is_and_no_secret(tmp_path):

@@ -3,8 +3,10 @@ import json
 
 import pytest
 from flask import Flask
+from werkzeug.exceptions import ImATeapot
 
 from receiver import problems
+from receiver.explanations import EXPLANATIONS
 from workers import errors
 
 
@@ -35,7 +37,7 @@ def raising() -> Flask:
 @pytest.mark.parametrize("cls", every_error())
 def test_every_error_has_a_problem(cls, raising):
     with raising.test_request_context("/"):
-        answer = problems.of_error(one(cls))
+        answer = problems.of_error(one(cls)).answer()
     assert answer.content_type == "application/problem+json"
     assert 400 <= answer.status_code < 600
     body = json.loads(answer.data)
@@ -64,9 +66,9 @@ def test_what_crashes_tells_nothing(raising):
 
 
 def test_long_and_strange_values_are_cut_and_written():
-    answer = problems.problem(
+    answer = problems.Problem(
         problems.Kind(400, "x", "X"), "d", values={"a": "y" * 5000, "b": object(), "c": float("inf"), "d": None}
-    )
+    ).answer()
     body = json.loads(answer.data, parse_constant=pytest.fail)
     assert len(body["a"]) == 300
     assert body["d"] is None
@@ -82,15 +84,28 @@ def test_flasks_own_errors_are_problems(client, method, path, status):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_the_front_page_is_plain(client):
-    answer = client.get("/")
-    assert answer.status_code == 200
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    assert "<script" not in answer.text
+@pytest.mark.parametrize("method", ["GET", "PATCH", "OPTIONS", "TRACE"])
+def test_a_method_that_is_not_taken_names_those_that_are(client, method):
+    answer = client.open("/api/callbacks", method=method)
+    assert (answer.status_code, answer.json["type"]) == (405, "/problems/method-not-allowed")
+    assert answer.headers["Allow"] == "POST"
 
 
-def test_the_front_page_names_every_route(app, client):
-    text = client.get("/").text
-    for rule in app.url_map.iter_rules():
-        stem = rule.rule.partition("<")[0].rstrip("/")
-        assert stem in text
+def test_every_problem_is_explained_and_nothing_else_is():
+    assert set(EXPLANATIONS) == set(problems.KINDS)
+
+
+def test_a_slug_means_one_thing():
+    kinds = [*problems.TABLE.values(), *problems.KINDS.values()]
+    assert {(kind.slug, kind.status, kind.title) for kind in kinds} == {
+        (kind.slug, kind.status, kind.title) for kind in problems.KINDS.values()
+    }
+
+
+def test_a_status_without_a_meaning_of_its_own_has_no_type_either(raising):
+    @raising.route("/")
+    def brew() -> str:
+        raise ImATeapot
+
+    answer = raising.test_client().get("/")
+    assert (answer.status_code, answer.json["type"]) == (418, "about:blank")

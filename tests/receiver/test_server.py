@@ -207,6 +207,32 @@ def test_malformed_requests_are_refused(web, redis, request_head):
     assert redis.dbsize() == 0
 
 
+@pytest.mark.parametrize(
+    ("request_head", "slug"),
+    [
+        (head("Bad Header: x"), "bad-request"),
+        (head("Transfer-Encoding: gzip, chunked, identity"), "bad-request"),
+        (f"POST {DOOR} HTTP/9.9\r\n\r\n".encode(), "bad-request"),
+        (head(path=DOOR + "x" * 3000), "uri-too-long"),
+        (head("X-Long: " + "y" * 9000), "headers-too-large"),
+        (head(*[f"X-{n}: y" for n in range(100)]), "headers-too-large"),
+    ],
+)
+def test_what_gunicorn_refuses_is_a_problem_too(web, request_head, slug):
+    with web.connect() as sock:
+        sock.sendall(request_head)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := sock.recv(65536):
+                answer += piece
+    top, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Content-Type: application/problem+json" in top
+    assert b"Content-Length: %d" % len(body) in top
+    problem = json.loads(body)
+    assert (problem["type"], problem["status"]) == (f"/problems/{slug}", status(answer))
+    assert REF not in answer.decode()
+
+
 def test_a_stranger_is_answered_before_his_body_is_read(web):
     with web.connect() as sock:
         sock.sendall(head("Content-Length: 9000", path="/webhooks/swiftia/wrong"))

@@ -61,19 +61,70 @@ def test_refusals_name_the_cause_and_leave_nothing(submitting, video, slug):
     client = submitting()
     answer = client.post("/api/jobs", json=order(video))
     assert answer.status_code == 403
-    assert answer.json["type"].endswith(f":{slug}")
+    assert answer.json["type"] == f"/problems/{slug}"
     assert client.get("/api/jobs").json["jobs"] == []
 
 
 def test_a_wrong_key_of_ours_is_not_the_callers_fault(submitting):
     answer = submitting(SWIFTIA_API_KEY="wrong").post("/api/jobs", json=order("abcdefghijk"))
     assert answer.status_code == 502
-    assert answer.json["type"].endswith(":swiftia-credentials")
+    assert answer.json["type"] == "/problems/swiftia-credentials"
 
 
-def test_a_spent_budget_asks_to_come_again(submitting):
+def test_a_spent_budget_asks_to_come_again(submitting, sandbox):
+    sandbox.configure(rate_headers=False)  # what it allows would be believed
     client = submitting(SWIFTIA_RATE_LIMIT="1/60s", SUBMIT_PATIENCE="0")
     assert client.post("/api/jobs", json=order("abcdefghijk")).status_code == 201
     answer = client.post("/api/jobs", json=order("abcdefghijl"))
     assert answer.status_code == 429
     assert 1 <= int(answer.headers["Retry-After"]) <= 61
+
+
+def test_what_is_certainly_wrong_is_not_sent_and_leaves_nothing(submitting, sandbox, redis):
+    wrong = {**order("abcdefghijk"), "options": {"predefinedShorts": [{"start": 9, "end": 3}]}}
+    answer = submitting().post("/api/jobs", json=wrong, headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json["type"].rpartition("/")[2]) == (400, "invalid-input")
+    assert answer.json["field"] == "options.predefinedShorts[0].end"
+    assert "a short ends after it starts" in answer.json["detail"]
+    assert redis.keys("sr:*") == []
+    assert sandbox.books()["jobs"] == {}
+
+
+def test_what_is_only_unknown_is_sent_and_noted(submitting, sandbox):
+    client = submitting()
+    plain = client.post("/api/jobs", json=order("abcdefghijk"))
+    assert "notes" not in plain.json
+    noted = client.post("/api/jobs", json={**order("abcdefghijk"), "name": "x", "render": {"preset": "NEON"}})
+    assert noted.status_code == 201
+    parameter, preset = noted.json["notes"]
+    assert "'name' is not known here" in parameter
+    assert "preset 'NEON' is not known here" in preset
+    assert len(sandbox.books()["jobs"]) == 2
+
+
+@pytest.mark.parametrize(("query", "settings"), [("?dry_run=true", {}), ("", {"SUBMIT_DRY_RUN": "true"})])
+def test_a_dry_run_tells_what_would_be_sent_and_changes_nothing(submitting, sandbox, redis, query, settings):
+    client = submitting(**settings)
+    headers = {"Idempotency-Key": "k", "Prefer": "respond-async"}
+    answer = client.post(f"/api/jobs{query}", json={**order("abcdefghijk"), "name": "x"}, headers=headers)
+    assert answer.status_code == 200
+    (note,) = answer.json["notes"]
+    assert "'name'" in note
+    sent = {"functionName": "VideoShorts", "youtubeVideoId": "abcdefghijk", "name": "x"}
+    webhook = "https://hooks.example.org/webhooks/swiftia/<token>"
+    assert (answer.json["dry_run"], answer.json["request"]) == (True, {**sent, "webhook": webhook})
+    assert redis.keys("*") == []
+    assert sandbox.books()["jobs"] == {}
+
+
+def test_a_dry_run_refuses_what_a_submission_would(submitting):
+    client = submitting(SUBMIT_DRY_RUN="true")
+    for changes in ({"youtubeVideoId": None}, {"account": "acme"}, {"delivery": 5}, {"render": {"shorts": "some"}}):
+        assert client.post("/api/jobs", json={**order("abcdefghijk"), **changes}).status_code == 400
+    assert client.post("/api/jobs?dry_run=perhaps", json=order("abcdefghijk")).status_code == 400
+    assert client.post("/api/jobs", json=order("a"), headers={"Idempotency-Key": "é"}).status_code == 400
+
+
+def test_what_a_setting_forbids_no_request_allows(submitting, sandbox):
+    assert submitting(SUBMIT_DRY_RUN="true").post("/api/jobs?dry_run=false", json=order("abc")).json["dry_run"]
+    assert sandbox.books()["jobs"] == {}

@@ -200,3 +200,33 @@ def test_uploads_add_up(play):
     assert (body["subSize"], body["usedSize"], body["usedSizePercent"]) == (1, 0.1, 10.0)
     assert [file["size"] for file in body["files"]] == [50000, 50000]
     assert body["files"][0]["url"] == one.books()["renders"][first]["url"]
+
+
+def test_a_heavy_tail_has_bounds_and_a_middle(play):
+    one = play(dialect="g2", shorts=60, render_seconds=100, render_tail=0.9, queue_seconds=0, rate_limit="1000/1s")
+    job_id = one.finished_job()
+    for target in one.shorts(job_id):
+        one.client.post("/api/render", json={"id": job_id, "target": target}).raise_for_status()
+
+    took = sorted(row["ends_at"] - row["created_at"] for row in one.books()["renders"].values())
+
+    assert 39 < took[0] < 100 < took[-1] < 801
+    assert 60 < took[30] < 170
+    assert took[-1] > 250
+
+
+def test_a_deleted_file_is_gone_for_good(play, anyone):
+    one = play(dialect="g3", film_bytes="50000-50000", storage_mb=1)
+    first, second = one.finished_render(), one.finished_render()
+    url = one.render(first).json()["url"]
+    listed = one.client.get("/api/uploads").json()["files"][0]
+    file_id = listed["id"]
+    assert one.client.get(f"/api/uploads/files/{file_id}").json() == listed
+
+    assert one.client.delete(f"/api/uploads/files/{file_id}").json() == {"id": file_id, "deleted": True}
+
+    assert [file["name"] for file in one.client.get("/api/uploads").json()["files"]] == [f"{second}.mp4"]
+    assert anyone.get(url).status_code == 404
+    for ask in (one.client.delete, one.client.get):
+        again = ask(f"/api/uploads/files/{file_id}")
+        assert (again.status_code, again.json()) == (404, {"message": "File not found"})

@@ -4,6 +4,7 @@ Nudges are taken off RQ's queues by hand and run here, so a test decides what ru
 """
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from tests.workers.s3server import S3Server, credentials
 from workers.clock import Clock
+from workers.history import Observation
 from workers.identifiers import parse_subject
+from workers.memory import RENDERS, Memory
 from workers.sandbox import Sandbox, SandboxConfig
 from workers.settings import Settings
 from workers.views import JobView
@@ -119,8 +123,11 @@ def make_station(redis: Redis, redis_url: str, tmp_path: Path) -> Iterator[Calla
             "RETRY_CAP": "50ms",
             **env,
         }
-        services = build(Settings.from_env(given), redis)
-        clock = Clock(services.ledger, services.budget, services.artifacts, redis)
+        memory = Memory(redis)
+        for _ in range(8):  # an account whose renders are as quick as these are; a new one's are looked at later
+            memory.learn(RENDERS, memory.of(RENDERS), Observation(length_s=0.1))
+        services = build(Settings.from_env(given), redis, with_handler=True)
+        clock = Clock(services.ledger, services.budgets, services.artifacts, redis)
         return Station(services, peer, clock, tmp_path / "data")
 
     yield make
@@ -131,3 +138,21 @@ def make_station(redis: Redis, redis_url: str, tmp_path: Path) -> Iterator[Calla
 @pytest.fixture
 def station(make_station: Callable[..., Station]) -> Station:
     return make_station()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One S3 server for the whole run."""
+    server = S3Server.start(tmp_path_factory.mktemp("s3") / "moto.log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the name of an empty bucket, with the variables set that lead there."""
+    name = f"kept-{secrets.token_hex(6)}"
+    s3.make(name)
+    for variable, value in credentials(s3.url).items():
+        monkeypatch.setenv(variable, value)
+    return name

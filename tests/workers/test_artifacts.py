@@ -15,28 +15,31 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from obstore.store import LocalStore, MemoryStore
+from obstore.store import LocalStore, MemoryStore, S3Store
 
 from workers.artifacts import Artifacts, Kept
 from workers.buckets import Bucket
 from workers.disk import Disk
-from workers.errors import DownloadFailed, InvalidInput, NotFound, StoreUnavailable, TooLarge
+from workers.errors import DownloadFailed, InvalidInput, NotFound, StoreFull, StoreUnavailable, TooLarge
 from workers.paths import ArtifactPath, callback_path, render_path, result_path
 
 MIB = 1 << 20
 RENDER = render_path("job-1", 1)
 
 
-@pytest.fixture(params=["disk", "memory", "files"])
+@pytest.fixture(params=["disk", "memory", "files", "s3"])
 def artifacts(request, tmp_path) -> Artifacts:
+    staging = tmp_path / "staging"
     match request.param:
         case "disk":
             return Artifacts.open((tmp_path / "kept").as_uri())
         case "memory":
             store = MemoryStore()
-            return Artifacts(Bucket("memory", lambda: store))
+            return Artifacts(Bucket("memory", lambda _timeout_s: store, staging=staging))
+        case "files":
+            return Artifacts(Bucket("files", lambda _timeout_s: LocalStore(tmp_path), staging=staging))
         case _:
-            return Artifacts(Bucket("files", lambda: LocalStore(tmp_path)))
+            return Artifacts.open(f"s3://{request.getfixturevalue('bucket')}/a/prefix", staging=staging)
 
 
 def failing(after: int) -> Iterator[bytes]:
@@ -62,6 +65,21 @@ def test_nothing_is_kept_where_nothing_was_put(artifacts):
         next(artifacts.stream(RENDER))
     assert artifacts.list_job("job-1") == []
     artifacts.delete_job("job-1")
+
+
+@pytest.mark.parametrize("artifacts", ["disk", "memory", "files"], indirect=True)
+def test_a_store_that_nobody_else_reaches_makes_no_links(artifacts):
+    artifacts.put(RENDER, b"film")
+    assert artifacts.signed_url(RENDER, 60) is None
+
+
+def test_a_bucket_makes_a_link_that_is_good_for_a_while():
+    store = S3Store("films", prefix="kept", access_key_id="id", secret_access_key="secret", region="eu-central-1")
+    link = Artifacts(Bucket("s3://films/kept", lambda _timeout_s: store)).signed_url(RENDER, 60)
+    assert link is not None
+    assert "/films/kept/jobs/job-1/renders/1.mp4?" in link
+    assert "X-Amz-Expires=60" in link
+    assert "secret" not in link
 
 
 def test_an_empty_file_is_a_file(artifacts):
@@ -156,6 +174,45 @@ def test_a_job_is_listed_and_erased_without_its_neighbours(artifacts):
     assert artifacts.list_job("job-1") == []
     assert artifacts.list_job("job-10") == [result_path("job-10")]
     assert artifacts.list_job("job") == [result_path("job")]
+
+
+def left_unfinished(artifacts: Artifacts, body: bytes, origin: str = "rd_1") -> None:
+    with artifacts.unfinished(RENDER, origin=origin) as partial:
+        partial.begin('"v1"', 100)
+        partial.write(body)
+
+
+def test_a_file_that_comes_piece_by_piece_is_seen_when_it_is_whole(artifacts):
+    artifacts.put(RENDER, b"old")
+    left_unfinished(artifacts, b"first ")
+    with artifacts.unfinished(RENDER, origin="rd_1") as partial:
+        assert partial.size == 6
+        assert (artifacts.get(RENDER), artifacts.list_job("job-1")) == (b"old", [RENDER])
+        partial.write(b"second")
+        assert artifacts.finish(RENDER, partial) == kept_of(b"first second")
+    assert (artifacts.get(RENDER), artifacts.list_job("job-1")) == (b"first second", [RENDER])
+    with artifacts.unfinished(RENDER, origin="rd_1") as partial:
+        assert partial.size == 0
+
+
+def test_what_is_unfinished_is_erased_with_its_job_alone(artifacts):
+    left_unfinished(artifacts, b"first")
+    artifacts.delete_job("job")
+    artifacts.delete_job("job-10")
+    with artifacts.unfinished(RENDER, origin="rd_1") as partial:
+        assert partial.size == 5
+    artifacts.delete_job("job-1")
+    with artifacts.unfinished(RENDER, origin="rd_1") as partial:
+        assert partial.size == 0
+
+
+def test_there_is_room(artifacts):
+    space = artifacts.space()
+    assert space is not None
+    assert space.free > 0
+    artifacts.need(1)
+    with pytest.raises(StoreFull):
+        artifacts.need(1 << 60)
 
 
 @pytest.mark.parametrize("job_id", ["", "..", "../..", ".", "a/b"])
@@ -303,7 +360,7 @@ def test_a_file_in_the_way_names_the_fix(tmp_path):
 
 
 def test_a_bucket_that_is_not_there_names_the_fix():
-    def connect() -> MemoryStore:
+    def connect(_timeout_s: int) -> MemoryStore:
         raise ValueError("no such scheme\nand much more")
 
     artifacts = Artifacts(Bucket("s3://bucket", connect))
@@ -313,7 +370,7 @@ def test_a_bucket_that_is_not_there_names_the_fix():
 
 
 def test_signatures_in_addresses_are_not_repeated():
-    def connect() -> MemoryStore:
+    def connect(_timeout_s: int) -> MemoryStore:
         raise OSError("PUT https://account/container?sig=secret failed")
 
     with pytest.raises(StoreUnavailable) as caught:
@@ -325,7 +382,7 @@ FORKED_TOO_LATE = """
 from obstore.store import MemoryStore
 from workers.buckets import Bucket
 from workers.errors import StoreUnavailable
-bucket = Bucket("memory", MemoryStore)
+bucket = Bucket("memory", lambda _timeout_s: MemoryStore())
 artifacts = Artifacts(bucket)
 def attempt():
     try:

@@ -1,6 +1,7 @@
 """One attempt of a step, against a real ledger: whatever the step says or raises is written as it should be."""
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 import structlog
 from redis import Redis
 
-from workers.attempts import STEPS, Attempts, Patience, renewed
+from workers.attempts import STEPS, Attempts, Patience, StepTimeout, renewed
 from workers.budget import CREDENTIALS_PAUSE_S, NoSlot
+from workers.destinations import Destinations
 from workers.downloads import Downloads
 from workers.errors import (
     Conflict,
@@ -19,6 +21,7 @@ from workers.errors import (
     LedgerUnavailable,
     NotFound,
     RateLimited,
+    StoreFull,
     StoreUnavailable,
     TargetRefused,
     TooLarge,
@@ -28,10 +31,11 @@ from workers.errors import (
 )
 from workers.guarded import guarded_client
 from workers.identifiers import JobSubject, RefSubject
+from workers.memory import Memory
 from workers.outcomes import Done, Failed, Outcome, Retry, Wait
 from workers.records import Record
 from workers.steps import Tools
-from workers.work import LEASE_S, RENEW_EVERY_S
+from workers.work import CRASH_PAUSE_S, DEADLY_CRASHES, FULL_PAUSE_S, LEASE_S, RENEW_EVERY_S
 
 JOB = JobSubject("job_1")
 Step = Callable[[Any, Record], Outcome]
@@ -74,20 +78,26 @@ def bench(station: Any, redis: Redis) -> Bench:
     services = station.services
     tools = Tools(
         ledger=services.ledger,
-        budget=services.budget,
-        swiftia=services.swiftia,
+        upstreams=services.upstreams,
         artifacts=services.artifacts,
+        memory=Memory(redis),
         downloads=Downloads(guarded_client(trusted=()), max_bytes=1, deadline_s=1.0),
-        rules={},
+        destinations=Destinations(
+            guarded_client(trusted=()), urls={}, secrets={}, handler=None, timeout_s=1.0, now=float, clock=float
+        ),
+        delivery_first_s=5.0,
+        delivery_patience_s=60.0,
+        chance=lambda: 0.5,
         keep_videos=True,
         retry_when_unsure=True,
         reconcile_after_s=600.0,
+        give_up_after_s=86_400.0,
         webhook_url=str,
     )
     return Bench(redis, tools)
 
 
-def raising(error: Exception) -> Step:
+def raising(error: BaseException) -> Step:
     def step(_tools: Any, _record: Record) -> Outcome:
         raise error
 
@@ -130,6 +140,18 @@ def test_what_may_pass_is_tried_again_and_parked_in_the_end(bench: Bench, error:
     assert bench.due_in() == -1
 
 
+def test_a_full_disk_costs_no_try(bench: Bench) -> None:
+    for _ in range(4):
+        bench.run(raising(StoreFull("no room")))
+        assert (bench.field("state"), bench.field("tries") or "0") == ("fetching", "0")
+        assert FULL_PAUSE_S - 1 < bench.due_in() <= FULL_PAUSE_S
+
+
+def test_a_retry_remembers_what_it_is_told_to(bench: Bench) -> None:
+    bench.run(saying(Retry("not yet", fields={"seen": 7})))
+    assert (bench.field("seen"), bench.field("tries")) == ("7", "1")
+
+
 @pytest.mark.parametrize("error", PERMANENT, ids=name_of)
 def test_what_ends_the_same_way_each_time_is_parked_at_once(bench: Bench, error: Exception) -> None:
     bench.run(raising(error))
@@ -140,7 +162,6 @@ def test_what_ends_the_same_way_each_time_is_parked_at_once(bench: Bench, error:
 @pytest.mark.parametrize(
     ("error", "wait"),
     [
-        (NoSlot(7.0), 7.0),
         (CredentialsRefused("mend the key"), CREDENTIALS_PAUSE_S),
         (RateLimited("slow down", retry_after=9.0), 9.0),
         (RateLimited("slow down"), 1.0),
@@ -154,10 +175,24 @@ def test_what_is_nobodys_fault_spends_no_attempt(bench: Bench, error: Exception,
         assert wait - 1 < bench.due_in() <= wait
 
 
+def test_who_gets_no_slot_keeps_its_place_in_the_line(bench: Bench) -> None:
+    for _ in range(5):
+        bench.run(raising(NoSlot(7.0)))
+        assert (bench.field("state"), bench.field("tries")) == ("fetching", "0")
+        before = bench.due_in()
+        assert before <= 0  # since it is due, whatever was tried
+    bench.run(raising(CredentialsRefused("mend the key")))
+    assert bench.due_in() > 0
+
+
 def test_a_refused_key_is_said_loudly(bench: Bench) -> None:
+    def step(tools: Any, _record: Record) -> Outcome:
+        with tools.upstreams.of("").budget.slot("fetch", str(JOB)):
+            raise CredentialsRefused("mend the key")
+
     with structlog.testing.capture_logs() as logs:
-        bench.run(raising(CredentialsRefused("mend the key")))
-    assert {"event": "swiftia.credentials", "log_level": "error", "reason": "mend the key"} in logs
+        bench.run(step)
+    assert [entry["log_level"] for entry in logs if entry["event"] == "swiftia.credentials"] == ["error"]
 
 
 def test_the_time_the_other_side_asked_for_comes_on_top(bench: Bench) -> None:
@@ -167,7 +202,7 @@ def test_the_time_the_other_side_asked_for_comes_on_top(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("secret body"), KeyError("x"), RecursionError(), MemoryError(), UnicodeDecodeError("u", b"", 0, 1, "")],
+    [ValueError("secret body"), KeyError("x"), RecursionError(), UnicodeDecodeError("u", b"", 0, 1, "")],
 )
 def test_a_fault_of_ours_is_tried_again_logged_and_parked(bench: Bench, error: Exception) -> None:
     with structlog.testing.capture_logs() as logs:
@@ -178,6 +213,54 @@ def test_a_fault_of_ours_is_tried_again_logged_and_parked(bench: Bench, error: E
     assert "fault of the receiver" in bench.field("reason")
     assert "secret body" not in bench.field("reason")
     assert [entry["exc_info"] for entry in logs if entry["event"] == "step.crashed"] == [error] * 3
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(StepTimeout(180), "ran for more than 180 s"), (MemoryError(), "ran out of memory")]
+)
+def test_what_would_take_a_worker_down_counts_as_a_crash(bench: Bench, error: BaseException, reason: str) -> None:
+    for crashes in range(1, DEADLY_CRASHES):
+        bench.run(raising(error))
+        assert (bench.field("crashes"), bench.field("tries"), bench.field("begun")) == (str(crashes), "0", "")
+        assert CRASH_PAUSE_S * crashes - 1 < bench.due_in() <= CRASH_PAUSE_S * crashes
+    bench.run(raising(error))
+    assert bench.field("state") == "parked"
+    assert bench.field("reason").endswith(f"last because: {reason}")
+    assert not renewers()
+
+
+def test_a_step_cannot_take_its_end_for_a_fault_of_its_own(bench: Bench) -> None:
+    def step(tools: Any, record: Record) -> Outcome:
+        try:
+            return raising(StepTimeout(180))(tools, record)
+        except Exception:  # noqa: BLE001 - what this is about
+            return Failed("a fault of its own")
+
+    bench.run(step)
+    assert bench.field("crashes") == "1"
+
+
+def test_memory_is_free_again_when_its_lack_is_written(bench: Bench) -> None:
+    held: list[weakref.ref[Any]] = []
+
+    class Much:
+        pass
+
+    def step(_tools: Any, _record: Record) -> Outcome:
+        much = Much()
+        held.append(weakref.ref(much))
+        raise MemoryError
+
+    seen: list[object] = []
+
+    def look(_logger: object, _name: str, event: Any) -> Any:
+        seen.append(held[0]())
+        return event
+
+    with structlog.testing.capture_logs(processors=[look]) as logs:
+        bench.run(step)
+    assert [entry["event"] for entry in logs] == ["step.lost"]
+    assert seen == [None]
 
 
 def test_an_unreachable_ledger_leaves_the_lease_to_run_out(bench: Bench) -> None:

@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from workers import keys
-from workers.catalog import MAX_PAGE, Catalog
+from workers.catalog import Catalog
 from workers.errors import InvalidInput, LedgerUnavailable
+from workers.filters import EVERYTHING, Wanted
 from workers.identifiers import JobSubject, RefSubject, RenderSubject
 from workers.ledger import Ledger
+from workers.listing import MAX_PAGE
 from workers.states import JobState
 
 REF = "r" * 22
@@ -61,7 +63,7 @@ def names(catalog: Catalog, *, state: JobState | None = None, limit: int = 3) ->
     found: list[str | None] = []
     cursor = None
     for _ in range(1000):
-        page = catalog.jobs(state, cursor, limit)
+        page = catalog.jobs(Wanted(state=state), cursor, limit)
         found += [item.id for item in page.items]
         cursor = page.next
         if cursor is None:
@@ -112,7 +114,7 @@ def test_a_ref_leads_to_its_job_as_soon_as_it_has_one(catalog, ledger):
 
 def test_a_submission_without_an_id_is_listed_with_id_null(catalog, ledger):
     ledger.open_ref(REF, state="queued", fields={"request": {"functionName": "VideoShorts"}}, due_ms=1000)
-    page = catalog.jobs(JobState.WAITING, None, 10)
+    page = catalog.jobs(Wanted(state=JobState.WAITING), None, 10)
     assert [(item.id, item.ref, item.state) for item in page.items] == [(None, REF, "waiting")]
 
 
@@ -140,7 +142,7 @@ def test_a_listing_counts_the_renders_of_each_job(catalog, ledger, clock):
         clock.ms += 1
         accept(ledger, job=f"job_{n}")
         plan(ledger, f"job_{n}", n)
-    page = catalog.jobs(None, None, 10)
+    page = catalog.jobs(EVERYTHING, None, 10)
     assert [(item.id, item.renders.total, item.state) for item in page.items] == [
         ("job_2", 2, "rendering"),
         ("job_1", 1, "rendering"),
@@ -159,10 +161,10 @@ def test_an_insertion_between_two_pages_shifts_nothing(catalog, ledger, clock):
     for n in range(6):
         clock.ms += 1
         accept(ledger, job=f"job_{n}")
-    first = catalog.jobs(None, None, 3)
+    first = catalog.jobs(EVERYTHING, None, 3)
     clock.ms += 1
     accept(ledger, job="job_new")
-    second = catalog.jobs(None, first.next, 3)
+    second = catalog.jobs(EVERYTHING, first.next, 3)
     assert [item.id for item in (*first.items, *second.items)] == [f"job_{n}" for n in (5, 4, 3, 2, 1, 0)]
     assert second.next is None
 
@@ -171,26 +173,26 @@ def test_the_cursor_survives_that_its_job_is_erased(catalog, ledger, clock):
     for n in range(4):
         clock.ms += 1
         accept(ledger, job=f"job_{n}")
-    first = catalog.jobs(None, None, 2)
+    first = catalog.jobs(EVERYTHING, None, 2)
     ledger.erase(JobSubject("job_2"))
-    assert [item.id for item in catalog.jobs(None, first.next, 2).items] == ["job_1", "job_0"]
+    assert [item.id for item in catalog.jobs(EVERYTHING, first.next, 2).items] == ["job_1", "job_0"]
 
 
 def test_a_page_as_long_as_the_list_has_no_next(catalog, ledger):
     accept(ledger, job="job_1")
-    assert catalog.jobs(None, None, 1).next is None
+    assert catalog.jobs(EVERYTHING, None, 1).next is None
 
 
 @pytest.mark.parametrize("limit", [0, -1, MAX_PAGE + 1])
 def test_limits_are_held(catalog, limit):
     with pytest.raises(InvalidInput, match="limit is 1 to 100"):
-        catalog.jobs(None, None, limit)
+        catalog.jobs(EVERYTHING, None, limit)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "%%%", "äöü", base64.urlsafe_b64encode(b"now:job").decode(), "A" * 5000])
 def test_a_malformed_cursor_is_invalid_input(catalog, cursor):
     with pytest.raises(InvalidInput, match="no cursor"):
-        catalog.jobs(None, cursor, 10)
+        catalog.jobs(EVERYTHING, cursor, 10)
 
 
 @given(cursor=st.text(max_size=60))
@@ -198,7 +200,7 @@ def test_a_malformed_cursor_is_invalid_input(catalog, cursor):
 def test_any_text_is_a_cursor_or_invalid_input(valkey_server, cursor):
     with Redis.from_url(valkey_server.url) as client:
         try:
-            Catalog(client).jobs(None, cursor, 1)
+            Catalog(client).jobs(EVERYTHING, cursor, 1)
         except InvalidInput:
             return
 
@@ -225,7 +227,7 @@ def test_a_record_that_is_gone_is_left_out(catalog, ledger, redis):
     redis.delete(keys.record(RenderSubject("job_1", 1)))
     assert [render.n for render in catalog.job("job_1").renders] == [2]
     redis.delete(keys.record(JobSubject("job_1")))
-    assert catalog.jobs(None, None, 10).items == ()
+    assert catalog.jobs(EVERYTHING, None, 10).items == ()
 
 
 def test_bytes_that_are_no_text_do_not_break_the_view(catalog, ledger, redis):
@@ -238,7 +240,7 @@ def test_without_redis_every_question_is_a_ledger_error():
     catalog = Catalog(Redis(port=1, retry=None))
     questions = [
         lambda: catalog.find("job_1"),
-        lambda: catalog.jobs(None, None, 1),
+        lambda: catalog.jobs(EVERYTHING, None, 1),
         catalog.counts,
         lambda: catalog.subjects(JobState.PARKED),
         lambda: catalog.callback_body(JobSubject("job_1"), "rc1"),

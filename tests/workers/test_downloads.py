@@ -3,18 +3,17 @@
 import ipaddress
 import socket
 import ssl
-import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 
 import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.workers.site import Answer, sending, serving
 from workers.downloads import Downloads
 from workers.errors import DownloadFailed, InvalidInput, ServiceError, TargetRefused, TooLarge, UpstreamRefused
 from workers.guarded import guarded_client
@@ -23,57 +22,6 @@ LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 # Reading the certificate authorities takes longer than most of these tests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 MIB = 1 << 20
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Site(ThreadingHTTPServer):
-    block_on_close = False
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        self.headers_seen: list[dict[str, str]] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/video.mp4"
-
-    def handle_error(self, request, client_address) -> None:
-        """Say nothing: clients of these tests hang up often."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Site
-
-    def do_GET(self) -> None:
-        self.server.headers_seen.append({name.lower(): value for name, value in self.headers.items()})
-        self.close_connection = True
-        self.server.answer(self)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def sending(body: bytes = b"", status: int = 200, **headers: str) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(status)
-        for name, value in headers.items():
-            request.send_header(name.replace("_", "-"), value)
-        request.end_headers()
-        request.wfile.write(body)
-
-    return answer
-
-
-@contextmanager
-def serving(answer: Answer) -> Iterator[Site]:
-    with Site(answer) as site:
-        thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield site
-        finally:
-            site.shutdown()
-            thread.join()
 
 
 @pytest.fixture

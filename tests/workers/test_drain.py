@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from tests.refusing import full, read_only
 from workers import keys
 from workers.connections import web_redis
 from workers.drain import Drain
@@ -81,24 +82,6 @@ def make_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
 @pytest.fixture
 def desk(make_desk, redis: Redis) -> Desk:
     return make_desk(redis)
-
-
-@contextlib.contextmanager
-def full(redis: Redis) -> Iterator[None]:
-    redis.config_set("maxmemory", "1")
-    try:
-        yield
-    finally:
-        redis.config_set("maxmemory", "0")
-
-
-@contextlib.contextmanager
-def read_only(redis: Redis) -> Iterator[None]:
-    redis.replicaof("127.0.0.1", "1")
-    try:
-        yield
-    finally:
-        redis.replicaof("NO", "ONE")
 
 
 def names(count: int, first: int = 1) -> list[str]:

@@ -35,21 +35,35 @@ def test_secrets_are_made_once_and_found_again(tmp_path: Path) -> None:
     assert first == again
     assert len(first.callback_secrets()[0]) >= 40
     assert first.callback_secrets() != [first.admin_token.get_secret_value()]
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {"admin-token", "callback-key"}
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"admin-token", "callback-key", "delivery-secret"}
 
 
 def test_nobody_else_can_read_them(tmp_path: Path) -> None:
     open_keyring(from_env(tmp_path))
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
-    for name in ("admin-token", "callback-key"):
+    for name in ("admin-token", "callback-key", "delivery-secret"):
         assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600
 
 
 def test_what_is_given_is_not_written_down(tmp_path: Path) -> None:
-    ring = open_keyring(from_env(tmp_path, ADMIN_TOKEN=LONG, CALLBACK_KEYS=f"new-{LONG},old-{LONG}"))
+    given = {"ADMIN_TOKEN": LONG, "CALLBACK_KEYS": f"new-{LONG},old-{LONG}", "DELIVERY_SECRET": WHSEC}
+    ring = open_keyring(from_env(tmp_path, **given))
     assert ring.admin_token == SecretStr(LONG)
     assert ring.callback_secrets() == [f"new-{LONG}", f"old-{LONG}"]
+    assert ring.delivery_bytes() == [b"ABC" * 8]
     assert not (tmp_path / "data").exists()
+
+
+def test_there_is_no_viewer_token_unless_one_is_given(tmp_path: Path) -> None:
+    assert open_keyring(from_env(tmp_path)).viewer_token is None
+    assert open_keyring(from_env(tmp_path, VIEWER_TOKEN=LONG)).viewer_token == SecretStr(LONG)
+
+
+def test_a_viewer_token_must_be_long_and_another_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="VIEWER_TOKEN is shorter"):
+        open_keyring(from_env(tmp_path, VIEWER_TOKEN="short"))
+    with pytest.raises(InvalidSettings, match="make another one"):
+        open_keyring(from_env(tmp_path, ADMIN_TOKEN=LONG, VIEWER_TOKEN=LONG))
 
 
 def test_signing_secrets_are_read(tmp_path: Path) -> None:

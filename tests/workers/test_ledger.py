@@ -1,97 +1,23 @@
 """The ledger on real Valkey, with a clock of our own: what each script promises, and the invariants after it."""
 
 import json
-from dataclasses import dataclass, field
 
 import pytest
 from redis import Redis
 
+from tests.workers.desk import JOB, LEASE_MS, REF, Desk
 from workers import keys
 from workers.errors import Conflict, LedgerUnavailable
-from workers.identifiers import JobSubject, RefSubject, RenderSubject, Subject, parse_subject
+from workers.identifiers import JobSubject, RefSubject, RenderSubject, parse_subject
 from workers.ledger import Ledger
-from workers.records import Accepted, Record
 from workers.work import (
     CALLBACKS_CAP,
-    CLASSES,
+    CRASH_PAUSE_S,
     DEADLY_CRASHES,
     FILES,
-    LEASE_S,
     QUEUE_CAP,
     TIMELINE_CAP,
-    UPSTREAM,
 )
-
-REF = "r" * 22
-JOB = JobSubject("job_1")
-LEASE_MS = round(LEASE_S * 1000)
-
-
-@dataclass
-class Desk:
-    """A ledger, its clock, and eyes on what it wrote."""
-
-    redis: Redis
-    at: int = 1_800_000_000_000
-    ledger: Ledger = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.ledger = Ledger(self.redis, now_ms=lambda: self.at)
-
-    def accept(self, *, ref: str = "", job: str = "", body: bytes = b"{}", receipt: str = "") -> Accepted:
-        name = receipt or f"rc{self.at}"
-        return self.ledger.accept(ref=ref, job_id=job, receipt=name, digest=body.hex(), meta={"size": 1}, body=body)
-
-    def fields(self, subject: Subject) -> dict[str, str]:
-        return {k.decode(): v.decode() for k, v in self.redis.hgetall(keys.record(subject)).items()}
-
-    def state(self, subject: Subject) -> str | None:
-        return self.fields(subject).get("state")
-
-    def due(self) -> dict[str, tuple[str, float]]:
-        """What is due: subject -> class and time. Fails if a subject stands in two classes."""
-        found: dict[str, tuple[str, float]] = {}
-        for names in CLASSES.values():
-            for name in names:
-                for member, at in self.redis.zrange(keys.due(name), 0, -1, withscores=True):
-                    assert member.decode() not in found
-                    found[member.decode()] = (name, at)
-        return found
-
-    def nudges(self, lane: str = UPSTREAM) -> list[tuple[str, str, int]]:
-        """Take all nudges off a lane: step, subject, attempt."""
-        taken = []
-        while (job_id := self.redis.lpop(f"rq:queue:{lane}")) is not None:
-            data = json.loads(self.redis.hget(f"rq:job:{job_id.decode()}", "data"))
-            assert data[0] == "workers.jobs.run_step"
-            taken.append(tuple(data[2]))
-        return taken
-
-    def begin(self, lane: str = UPSTREAM) -> Record:
-        """Begin the one nudge that waits in a lane."""
-        ((step, subject, attempt),) = self.nudges(lane)
-        record = self.ledger.begin(parse_subject(subject), step, attempt)
-        assert record is not None
-        return record
-
-    def tick(self, lane: str = UPSTREAM, most: int = 50) -> int:
-        return self.ledger.dispatch(lane, most=most).nudged
-
-    def events(self, owner: JobSubject | RefSubject = JOB) -> list[str]:
-        return [json.loads(entry)["event"] for entry in self.redis.lrange(keys.timeline(owner), 0, -1)]
-
-    def fetched(self, renders: int) -> None:
-        """Take a callback and bring the job to the point where its renders are planned."""
-        self.accept(job=str(JOB))
-        record = self.begin()
-        self.ledger.plan(record, [{"request": {"target": n}} for n in range(renders)], {"shorts": renders})
-
-    def render_step(self, state: str, **fields: object) -> Record:
-        self.tick()
-        self.tick(FILES)
-        record = self.begin(FILES if state == "kept" else UPSTREAM)
-        assert self.ledger.move(record, state, fields=fields)
-        return record
 
 
 @pytest.fixture
@@ -301,13 +227,14 @@ def test_a_nudge_that_was_doubled_is_not_claimed_after_its_end(desk: Desk) -> No
 def test_a_late_run_changes_nothing(desk: Desk) -> None:
     desk.accept(job="job_1")
     old = desk.begin()
-    desk.at += LEASE_MS + 1
+    desk.lapse()
     assert desk.tick() == 1
     new = desk.begin()
     before = desk.fields(JOB)
     assert not desk.ledger.move(old, "failed", reason="late")
     assert not desk.ledger.plan(old, [{}], {})
     assert not desk.ledger.renew(JOB, old.attempt)
+    assert not desk.ledger.lost(JOB, old.attempt, reason="late", crashed=True)
     assert desk.fields(JOB) == before
     assert desk.ledger.move(new, "failed")
 
@@ -316,7 +243,7 @@ def test_a_renewed_lease_keeps_the_clock_away(desk: Desk) -> None:
     desk.accept(job="job_1")
     record = desk.begin()
     for _ in range(5):
-        desk.at += LEASE_MS - 1
+        desk.watched(LEASE_MS - 1)
         assert desk.ledger.renew(JOB, record.attempt)
         assert desk.tick() == 0
 
@@ -341,14 +268,136 @@ def test_what_takes_its_worker_down_again_and_again_is_parked(desk: Desk) -> Non
     desk.accept(job="job_1")
     for _ in range(DEADLY_CRASHES - 1):
         desk.begin()
-        desk.at += LEASE_MS + 1
+        desk.lapse()
         assert desk.tick() == 1
     desk.begin()
-    desk.at += LEASE_MS + 1
+    desk.lapse()
     assert desk.tick() == 0
     assert desk.state(JOB) == "parked"
-    assert "died" in desk.fields(JOB)["reason"]
+    assert desk.fields(JOB)["reason"] == "its worker died 3 times in a row, last because: fell silent"
     assert desk.due() == {}
+    assert desk.events() == ["known", "callback", "silent", "silent", "silent", "parked"]
+
+
+# Attempts whose worker noticed their end
+
+
+def test_a_crash_that_was_noticed_is_tried_again_after_a_pause(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    for crashes in (1, 2):
+        record = desk.begin()
+        assert desk.ledger.lost(JOB, record.attempt, reason="killed by signal 9", crashed=True)
+        assert desk.nudges() == []
+        assert desk.due() == {"job_1": ("fetch", desk.at + crashes * round(CRASH_PAUSE_S * 1000))}
+        desk.watched(crashes * round(CRASH_PAUSE_S * 1000) - 1)
+        assert desk.tick() == 0
+        desk.watched(1)
+        assert desk.tick() == 1
+    told = json.loads(desk.redis.lrange(keys.timeline(JOB), -1, -1)[0])
+    assert (told["event"], told["attempt"], told["crashes"], told["reason"]) == ("crashed", 2, 2, "killed by signal 9")
+
+
+def test_what_crashes_again_and_again_is_parked_with_the_last_reason(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    for n in range(DEADLY_CRASHES):
+        assert desk.ledger.lost(JOB, desk.begin().attempt, reason=f"signal {n}", crashed=True)
+        desk.at += 2 * round(CRASH_PAUSE_S * 1000)
+        desk.tick()
+    assert desk.state(JOB) == "parked"
+    assert desk.fields(JOB)["reason"] == "its worker died 3 times in a row, last because: signal 2"
+    assert (desk.due(), desk.nudges()) == ({}, [])
+    assert desk.events()[-2:] == ["crashed", "parked"]
+
+
+def test_noticed_and_silent_crashes_count_together(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    for crashed in (True, False, True):
+        record = desk.begin()
+        if crashed:
+            desk.ledger.lost(JOB, record.attempt, reason="signal 9", crashed=True)
+        desk.lapse()
+        desk.tick()
+    assert desk.events()[-4:] == ["crashed", "silent", "crashed", "parked"]
+
+
+def test_a_move_makes_up_for_the_crashes_before_it(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    desk.ledger.lost(JOB, desk.begin().attempt, reason="signal 9", crashed=True)
+    desk.watched(round(CRASH_PAUSE_S * 1000))
+    desk.tick()
+    assert desk.ledger.move(desk.begin(), wait_s=0)
+    assert desk.ledger.lost(JOB, desk.begin().attempt, reason="signal 9", crashed=True)
+    assert desk.fields(JOB)["crashes"] == "1"
+
+
+def test_a_crash_that_parks_a_render_settles_its_job(desk: Desk) -> None:
+    desk.fetched(1)
+    subject = RenderSubject("job_1", 1)
+    for _ in range(DEADLY_CRASHES):
+        desk.watched(2 * round(CRASH_PAUSE_S * 1000))
+        desk.tick()
+        assert desk.ledger.lost(subject, desk.begin().attempt, reason="signal 9", crashed=True)
+    assert (desk.state(subject), desk.state(JOB)) == ("parked", "parked")
+    assert desk.fields(JOB)["reason"].startswith("render 1 parked: its worker died 3 times in a row")
+
+
+def test_what_a_stop_cut_off_is_dispatched_again_at_once(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    for attempt in range(1, DEADLY_CRASHES + 3):
+        assert desk.begin().attempt == attempt
+        assert desk.ledger.lost(JOB, attempt, reason="the worker was stopped", crashed=False)
+    assert desk.nudges() == [("fetch", "job_1", DEADLY_CRASHES + 3)]
+    assert desk.fields(JOB)["crashes"] == "0"
+    assert desk.due() == {"job_1": ("fetch", desk.at + LEASE_MS)}
+    assert set(desk.events()) == {"known", "callback", "put_back"}
+
+
+def test_a_stop_leaves_the_crashes_as_they_are(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    desk.ledger.lost(JOB, desk.begin().attempt, reason="signal 9", crashed=True)
+    desk.watched(round(CRASH_PAUSE_S * 1000))
+    desk.tick()
+    assert desk.ledger.lost(JOB, desk.begin().attempt, reason="stopped", crashed=False)
+    assert desk.fields(JOB)["crashes"] == "1"
+
+
+@pytest.mark.parametrize("crashed", [True, False])
+def test_only_a_claimed_attempt_can_be_lost_and_only_once(desk: Desk, crashed: bool) -> None:  # noqa: FBT001 - a case
+    desk.accept(job="job_1")
+    before = everything(desk)
+    assert not desk.ledger.lost(JOB, 1, reason="x", crashed=crashed)
+    assert not desk.ledger.lost(JOB, 2, reason="x", crashed=crashed)
+    assert not desk.ledger.lost(JobSubject("job_2"), 1, reason="x", crashed=crashed)
+    assert everything(desk) == before
+    record = desk.begin()
+    assert desk.ledger.lost(JOB, record.attempt, reason="x", crashed=crashed)
+    after = everything(desk)
+    desk.at += 1
+    assert not desk.ledger.lost(JOB, record.attempt, reason="x", crashed=crashed)
+    assert not desk.ledger.renew(JOB, record.attempt)
+    assert not desk.ledger.move(record, "failed", reason="late")
+    assert desk.ledger.begin(JOB, "fetch", record.attempt) is None
+    assert everything(desk) == after
+
+
+def test_a_lost_attempt_finds_a_full_queue(desk: Desk) -> None:
+    desk.accept(job="job_1")
+    record = desk.begin()
+    desk.redis.rpush("rq:queue:upstream", *["filler"] * QUEUE_CAP)
+    assert desk.ledger.lost(JOB, record.attempt, reason="stopped", crashed=False)
+    assert desk.due() == {"job_1": ("fetch", desk.at)}
+    assert not desk.ledger.move(record, "failed")
+    desk.redis.delete("rq:queue:upstream")
+    assert desk.tick() == 1
+
+
+def test_events_are_counted_and_outlive_their_job(desk: Desk) -> None:
+    desk.fetched(0)
+    desk.accept(job="job_2")
+    expected = {b"known": b"2", b"callback": b"2", b"result": b"1", b"finished": b"1"}
+    assert desk.redis.hgetall(keys.COUNTS) == expected
+    desk.ledger.erase(JOB)
+    assert desk.redis.hgetall(keys.COUNTS) == expected
 
 
 def test_an_illegal_move_names_both_states(desk: Desk) -> None:
@@ -433,8 +482,9 @@ def test_erase_leaves_no_key_and_a_late_callback_does_not_bring_it_back(desk: De
     desk.accept(ref=REF, body=b"y")
     assert desk.ledger.fence(JOB)
     assert desk.ledger.erase(JOB)
-    left = {key.decode() for key in desk.redis.keys("*")} - {"rq:queues", "sr:erased", "sr:clock"}
-    assert not [key for key in left if not key.startswith("rq:job:")]
+    of_nobody = {"rq:queues", "sr:erased", "sr:clock", "sr:counts", "sr:events", "sr:measures"}
+    left = {key.decode() for key in desk.redis.keys("*")} - of_nobody
+    assert not [key for key in left if not key.startswith(("rq:job:", "sr:hour:"))]
     assert desk.accept(ref=REF, body=b"z").outcome == "erased"
     assert desk.accept(job="job_1", body=b"z").outcome == "erased"
     assert not desk.ledger.exists(JOB)
@@ -487,7 +537,7 @@ def test_a_callback_while_a_silent_job_is_looked_at_does_not_lose_it(desk: Desk)
     desk.begin()  # its worker dies
     desk.accept(job="job_1")
     assert desk.due()["job_1"][0] == "fetch"
-    desk.at += LEASE_MS + 1
+    desk.lapse()
     assert desk.tick() == 1
     assert desk.nudges() == [("fetch", "job_1", 2)]
 
@@ -514,7 +564,7 @@ def test_linking_twice_changes_nothing_more(desk: Desk) -> None:
         desk.at += 1000
         desk.ledger.link(REF, "job_1", first_ms=0, by="submission")
     assert desk.fields(JOB)["created"] == str(created)
-    assert desk.redis.zscore(keys.ALL_JOBS, "job_1") == created
+    assert desk.redis.zscore(keys.jobs_in("waiting"), "job_1") == created
 
 
 def test_a_callback_url_that_lay_about_for_days_does_not_make_its_job_old(desk: Desk) -> None:
@@ -601,7 +651,7 @@ def test_an_erasing_that_dies_halfway_leaves_a_job_that_ends(desk: Desk) -> None
     desk.begin()
     assert desk.ledger.fence(JOB)
     assert desk.tick() == 0
-    desk.at += 20 * LEASE_MS
+    desk.watched(20 * LEASE_MS)
     assert desk.tick() == 1
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from workers import redaction
 from workers.redaction import MASK, is_secret_name, redacted, redacted_fields, redacted_text
 
 PLAIN = st.recursive(
@@ -41,6 +42,8 @@ def test_other_names_are_left_alone(name):
         ("GET https://files.example.org/a.mp4?x=1&X-Amz-Signature=deadbeef", "deadbeef"),
         ("GET /a?admin_token=abc123&b=2", "abc123"),
         ("verify your number +49 170 123-4567 first", "4567"),
+        ("step of ref:AbCdEf0123456789abcdef begun", "0123456789abcdef"),
+        ("ref:AbCdEf0123456789-_cdefGhIjKl!12", "GhIjKl"),
     ],
 )
 def test_secrets_in_texts_are_masked(text, secret):
@@ -91,6 +94,14 @@ def test_endless_nesting_ends():
     endless: list[object] = []
     endless.append(endless)
     assert json.dumps(redacted(endless)) == '[[[[[["..."]]]]]]'
+
+
+@given(st.text(alphabet="/webhooks swift?&key=token+1234567:@bEarRwc_refx", max_size=60))
+def test_what_is_not_looked_at_has_nothing_to_be_masked(text):
+    thorough = text
+    for pattern, replacement in redaction._IN_TEXT:  # noqa: SLF001 - what the shortcut must agree with
+        thorough = pattern.sub(replacement, thorough)
+    assert redacted_text(text) == thorough
 
 
 @given(PLAIN)

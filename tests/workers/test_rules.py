@@ -115,7 +115,7 @@ def test_anything_else_is_refused_and_not_taken_for_the_rules(asked: object) -> 
     [
         ("shorts = true", "shorts"),
         ("shorts = -1", "shorts"),
-        ("shorts = 1.0", "shorts"),
+        ("shorts = 1.5", "shorts"),
         ('shorts = "most"', "shorts"),
         ("shorts = [true]", "shorts"),
         ("shorts = [1.5]", "shorts"),

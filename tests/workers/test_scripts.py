@@ -2,16 +2,20 @@
 
 import json
 import re
+from importlib.resources import files
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from workers.ledger import Ledger
 from workers.nudges import templates
-from workers.scripts import Scripts, constants, lua_literal, source
+from workers.scripts import Scripts, constants, lua_literal
 from workers.states import JobState
 
+# These have constants of their own.
+OF_THE_BUDGET = {"budget.lua", "take.lua", "settle.lua", "peek.lua", "rewind.lua"}
 TEXT = st.text(max_size=20)
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 # An empty table is an empty list and an empty mapping; nothing of ours asks which.
@@ -83,8 +87,9 @@ def test_what_lua_has_no_form_for_is_refused() -> None:
 
 def test_the_scripts_see_every_constant_they_name(redis: Redis) -> None:
     named = set()
-    for script in ("prelude", "accept", "open_ref", "link", "begin", "claim", "renew", "move", "plan", "dispatch"):
-        named |= set(re.findall(r"\bC\.([a-z_]+)", source(script)))
+    for script in files("workers").joinpath("lua").iterdir():
+        if script.name not in OF_THE_BUDGET:
+            named |= set(re.findall(r"\bC\.([a-z_]+)", script.read_text()))
     assert named <= set(constants(templates(redis)))
     assert "lease_ms" in named
 
@@ -103,3 +108,11 @@ def test_a_script_is_loaded_again_after_the_server_has_forgotten_it(redis: Redis
     assert scripts.run("renew", arguments) == 0
     redis.script_flush()
     assert scripts.run("renew", arguments) == 0
+
+
+def test_one_process_after_the_other_loads_the_same_scripts(redis):
+    """Redis keeps each script that it has seen: what differed from start to start would fill its memory."""
+    redis.script_flush()
+    for _ in range(3):
+        Ledger(redis).check()
+    assert redis.info("memory")["number_of_cached_scripts"] == 1

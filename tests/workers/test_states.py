@@ -7,12 +7,15 @@ import pytest
 from workers import work
 from workers.errors import Conflict
 from workers.states import (
+    DELIVERY_MOVES,
+    DELIVERY_SETTLED,
     JOB_MOVES,
     JOB_SETTLED,
     REF_MOVES,
     RENDER_MOVES,
     RENDER_SETTLED,
     SHOWN_REF,
+    DeliveryState,
     JobState,
     RefState,
     RenderState,
@@ -23,6 +26,7 @@ Moves = dict[str, frozenset[str]]
 TABLES = [
     pytest.param(JOB_MOVES, JobState, JOB_SETTLED, id="jobs"),
     pytest.param(RENDER_MOVES, RenderState, RENDER_SETTLED, id="renders"),
+    pytest.param(DELIVERY_MOVES, DeliveryState, DELIVERY_SETTLED, id="deliveries"),
 ]
 
 
@@ -77,16 +81,17 @@ def test_every_unsettled_state_calls_for_a_step() -> None:
     # A job that is rendering is carried by its renders.
     assert set(work.STEP_OF_JOB) == set(JobState) - JOB_SETTLED - {JobState.RENDERING}
     assert set(work.STEP_OF_RENDER) == set(RenderState) - RENDER_SETTLED
+    assert set(work.STEP_OF_DELIVERY) == set(DeliveryState) - DELIVERY_SETTLED
     assert set(work.STEP_OF_REF) == {RefState.OPEN, RefState.QUEUED, RefState.SUBMITTING}
 
 
 def test_every_step_has_a_class_and_every_class_a_lane() -> None:
     assert set(work.CLASS_OF_JOB) == set(work.STEP_OF_JOB)
-    steps = {*work.STEP_OF_RENDER.values(), *work.STEP_OF_REF.values()}
+    steps = {*work.STEP_OF_RENDER.values(), *work.STEP_OF_REF.values(), *work.STEP_OF_DELIVERY.values()}
     assert steps == set(work.CLASS_OF_STEP)
     classes = {*work.CLASS_OF_JOB.values(), *work.CLASS_OF_STEP.values()}
     assert classes == set(work.LANE_OF_CLASS)
-    assert len(work.LANE_OF_CLASS) == sum(len(names) for names in work.CLASSES.values())
+    assert len(work.LANE_OF_CLASS) == sum(len(names) for names in work.CLASSES.values()) + 1  # deliver has no queue
     assert set(work.CLASSES) == set(work.LANES) == set(work.STEP_TIMEOUT_S)
 
 

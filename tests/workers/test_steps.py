@@ -2,14 +2,21 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from workers.clock import Clock
+from workers.history import Observation
 from workers.identifiers import JobSubject, RenderSubject
+from workers.memory import RENDERS, Memory
 from workers.paths import render_path, result_path
 from workers.sandbox.dialects import DIALECTS
+from workers.settings import Settings
+from workers.wiring import build
 
 MakeStation = Callable[..., Any]
 
@@ -73,6 +80,30 @@ def test_a_job_without_shorts_is_finished(station: Any) -> None:
 def test_what_is_not_ready_is_waited_for(make_station: MakeStation, word: str) -> None:
     station = make_station({"job_seconds": 0.3})
     assert station.done(word).summary.state == "finished"
+
+
+@pytest.mark.parametrize("step", ["render", "watch"])
+def test_a_look_is_put_off_while_others_wait(make_station: MakeStation, step: str) -> None:
+    """The first one is due by history, the next by progress too."""
+    station = make_station({"render_seconds": 600.0, "shorts": 2}, SWIFTIA_RATE_LIMIT="20/1s")
+    memory = Memory(station.services.redis)
+    for _ in range(30):
+        memory.learn(RENDERS, memory.of(RENDERS), Observation(length_s=60.0))
+    station.call(station.submit())
+    redis, line = station.services.redis, f"sr:due:{step}"
+    station.until(lambda: redis.zcard(line) == 2)
+    waits, nudges = [], {}
+    for subject, others in zip(redis.zrange(line, 0, -1), (0, 400), strict=True):
+        redis.zadd(line, {subject: 1})
+        while subject.decode() not in nudges:
+            station.clock.tick()
+            nudges |= {nudge[1]: nudge for nudge in station.nudges()}
+        for number in range(others):
+            station.services.ledger.link("", f"other_{number}", first_ms=0, by="watch")
+        begun = time.time()
+        station.run(nudges[subject.decode()])
+        waits.append(redis.zscore("sr:due:watch", subject) / 1000 - begun)
+    assert waits[1] > waits[0] + 5
 
 
 def test_an_unknown_job_is_parked_at_once(station: Any) -> None:
@@ -189,6 +220,57 @@ def _dies_inside_the_window(station: Any) -> str:
     return job_id
 
 
+def test_an_account_that_is_missing_burns_no_tries_and_its_jobs_go_on_when_it_is_back(
+    make_station: MakeStation, redis: Any, tmp_path: Any
+) -> None:
+    path = tmp_path / "accounts.toml"
+    station = make_station(MAX_ATTEMPTS="1")
+    acme = f'[acme]\nkey = "sandbox-key"\nrate_limit = "1000/1s"\nbase_url = "{station.sandbox.url}"\n'
+    path.write_text(acme)
+    made = {"SWIFTIA_ACCOUNTS": str(path), "DATA_DIR": str(tmp_path / "data"), "TRUSTED_NETWORKS": "127.0.0.0/8"}
+
+    def again(text: str) -> Any:
+        path.write_text(text)
+        services = build(Settings.from_env(made), redis)
+        clock = Clock(services.ledger, services.budgets, services.artifacts, redis)
+        return replace(station, services=services, clock=clock)
+
+    job_id = again(acme).submit(account="acme")
+    without = again('[beta]\nkey = "k"\n')
+    without.call(job_id)
+    for nudge in without.nudges():
+        without.run(nudge)
+    assert (without.state(job_id), without.events(job_id)[-1]) == ("fetching", "callback")
+    assert "tries" not in redis.hgetall(f"sr:job:{job_id}")
+    redis.zadd("sr:due:fetch@acme", {job_id: 0})
+    without.turn()
+    assert station.sandbox.books()["requests"].get("GET /api/jobs/{id}") is None
+    assert without.services.ledger.unfinished() == {"": 0, "acme": 1}
+    back = again(acme)
+    back.until(lambda: back.settled(job_id))
+    assert back.view(job_id).summary.state == "finished"
+    assert redis.keys("sr:busy*") == []
+
+
+def test_jobs_from_before_the_file_are_the_default_accounts(
+    make_station: MakeStation, redis: Any, tmp_path: Any
+) -> None:
+    station = make_station()
+    job_id = station.submit()
+    path = tmp_path / "accounts.toml"
+    table = f'key = "sandbox-key"\nrate_limit = "1000/1s"\nbase_url = "{station.sandbox.url}"\n'
+    path.write_text(f'[default]\n{table}[beta]\nkey = "another"\n')
+    made = {"SWIFTIA_ACCOUNTS": str(path), "DATA_DIR": str(tmp_path / "data"), "TRUSTED_NETWORKS": "127.0.0.0/8"}
+    services = build(Settings.from_env(made), redis)
+    later = replace(
+        station, services=services, clock=Clock(services.ledger, services.budgets, services.artifacts, redis)
+    )
+    later.call(job_id)
+    later.until(lambda: later.settled(job_id))
+    assert later.view(job_id).summary.state == "finished"
+    assert later.view(job_id).summary.account is None
+
+
 def test_rules_choose_and_shape_the_renders(make_station: MakeStation, tmp_path: Any) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text('[VideoShorts]\nshorts = 1\npreset = "VIRAL"\n')
@@ -196,3 +278,35 @@ def test_rules_choose_and_shape_the_renders(make_station: MakeStation, tmp_path:
     assert station.done().summary.renders.total == 1
     assert station.done("other", render={"shorts": 2}).summary.renders.total == 2
     assert station.done("third", render=False).summary.renders.total == 0
+
+
+def age(station: Any, job_id: str, days: float) -> None:
+    """Let a job be so old."""
+    redis, key = station.services.redis, f"sr:job:{job_id}"
+    redis.hset(key, "created", int(redis.hget(key, "created")) - round(days * 86_400_000))
+
+
+@pytest.mark.parametrize(("days", "state"), [(28.9, "fetching"), (29.1, "parked")])
+def test_a_job_that_still_runs_when_it_is_about_to_be_archived_is_parked(
+    make_station: MakeStation, days: float, state: str
+) -> None:
+    station = make_station({"job_seconds": 600.0}, ARCHIVE_DAYS="30")
+    job_id = station.submit()
+    age(station, job_id, days)
+    station.call(job_id)
+
+    def looked_at() -> bool:
+        return station.state(job_id) == "parked" or station.services.redis.hexists(f"sr:job:{job_id}", "trail")
+
+    station.until(looked_at)
+    assert station.state(job_id) == state
+
+
+def test_a_render_that_still_runs_when_its_job_is_about_to_be_archived_is_parked(make_station: MakeStation) -> None:
+    station = make_station({"render_seconds": 600.0, "shorts": 1}, ARCHIVE_DAYS="30")
+    job_id = station.submit()
+    station.call(job_id)
+    station.until(lambda: station.state(job_id) == "rendering")
+    age(station, job_id, 29.1)
+    station.until(lambda: station.state(job_id) == "parked")
+    assert "archived by now" in station.view(job_id).renders[0].reason

@@ -14,6 +14,7 @@ import structlog
 from redis import Redis
 
 from workers.errors import (
+    Busy,
     Conflict,
     CredentialsRefused,
     InvalidInput,
@@ -24,7 +25,7 @@ from workers.errors import (
 )
 from workers.identifiers import RefSubject
 from workers.payloads import read_hint
-from workers.submissions import IDEMPOTENCY_S, WAITING_AT_ONCE, Busy, IdempotencyMismatch
+from workers.submissions import IDEMPOTENCY_S, WAITING_AT_ONCE, Chance, IdempotencyMismatch
 from workers.tokens import SHARED, read_token
 from workers.valkey import EmbeddedValkey
 from workers.wiring import build
@@ -38,8 +39,21 @@ def order(video: str = "abcdefghijk", **more: object) -> dict[str, object]:
 
 
 def left(redis: Redis) -> set[str]:
-    """Name the keys that a submission could leave. A digest of the names of what is gone is no trace of it."""
-    passing = ("sr:budget:", "sr:erased", "sr:clock", "rq:queues")
+    """Name the keys that a submission could leave. A digest of the names of what is gone is no trace of it, and neither
+    is what a station knows of renders.
+    """
+    passing = (
+        "sr:budget:",
+        "sr:hour:",
+        "sr:erased",
+        "sr:events",
+        "sr:clock",
+        "sr:counts",
+        "sr:history:",
+        "sr:hour:",
+        "sr:measures",
+        "rq:queues",
+    )
     return {key.decode() for key in redis.scan_iter() if not key.decode().startswith(passing)}
 
 
@@ -145,8 +159,8 @@ def test_full_storage_says_how_full(station: Any) -> None:
 
 
 def test_a_bad_request_says_what_swiftia_says(station: Any, redis: Redis) -> None:
-    with pytest.raises(UpstreamRefused, match=r"youtubeVideoId|fileUrl") as caught:
-        station.services.submissions.submit({"functionName": "VideoShorts"})
+    with pytest.raises(UpstreamRefused, match="functionName") as caught:
+        station.services.submissions.submit({"functionName": "AudioProcessor"})
     assert (caught.value.kind, caught.value.status) == ("bad-request", 400)
     assert left(redis) == set()
 
@@ -268,7 +282,7 @@ def test_only_so_many_wait_at_once(station: Any, redis: Redis, eventually: Any) 
     station.services.budget.settle("", pause_s=1)
     with ThreadPoolExecutor(WAITING_AT_ONCE) as threads:
         waiting = [threads.submit(station.services.submissions.submit, order()) for _ in range(WAITING_AT_ONCE)]
-        eventually(lambda: redis.zcard("sr:budget:claims:1") == WAITING_AT_ONCE)
+        eventually(lambda: redis.hlen("sr:budget:claims") == WAITING_AT_ONCE)
         before = left(redis)
         with pytest.raises(Busy, match="too many") as caught:
             station.services.submissions.submit(order(), idempotency_key="k")
@@ -388,7 +402,7 @@ def test_a_job_of_somebody_else_is_watched(station: Any) -> None:
 
 
 def test_the_shared_url_is_for_no_job_in_particular(station: Any) -> None:
-    token = station.services.submissions.shared_url.rpartition("/")[2]
+    token = station.services.submissions.shared_url().rpartition("/")[2]
     assert read_token(token, station.services.keyring.callback_secrets()) == SHARED
 
 
@@ -456,4 +470,37 @@ def test_redis_goes_away_while_the_job_is_made_and_nothing_is_withdrawn(
         )
         assert answer.outcome == "new"
     server.stop()
+    assert posts(station) == 1
+
+
+def test_who_was_frozen_withdraws_nothing_that_a_worker_has_in_hand(
+    make_station: MakeStation, redis: Redis, eventually: Callable[..., Any]
+) -> None:
+    """A web process falls asleep while it waits for its turn; when it wakes up, its patience is over."""
+    station = make_station(SWIFTIA_RATE_LIMIT="2/300ms")
+    services = station.services
+    held = [str(services.budget.take("fetch", f"c{n}")) for n in range(2)]
+    refs: list[str] = []
+
+    def asleep(_seconds: float) -> None:
+        refs.extend(key.decode().removeprefix("sr:ref:") for key in redis.keys("sr:ref:*"))
+        for slot in held:
+            services.budget.settle(slot)
+        redis.delete("sr:budget:slots", "sr:budget:claims")
+        overdue(station, refs[0])
+        station.sandbox.configure(slow=1.0, slow_seconds=1.0, fault_routes="POST /api/jobs")
+        worker.start()
+        eventually(lambda: redis.hget(f"sr:ref:{refs[0]}", "state") == b"submitting")
+        services.budget.take("fetch", "d")
+
+    worker = threading.Thread(target=station.turn)
+    moments = iter([0.0, 0.0, 100.0])
+    chance = Chance(new_ref=lambda: "f" * 22, now=lambda: next(moments), sleep=asleep)
+    settings = services.settings.model_copy(update={"submit_patience": 30.0})
+    frozen = build(settings, redis, chance=chance).submissions
+    sent = frozen.submit(order(), idempotency_key="k")
+    assert (sent.ref, sent.job_id, sent.state) == (refs[0], None, "waiting")
+    worker.join()
+    again = services.submissions.submit(order(), idempotency_key="k")
+    assert (again.replayed, again.job_id) == (True, next(iter(station.sandbox.books()["jobs"])))
     assert posts(station) == 1

@@ -4,9 +4,12 @@ import contextlib
 import doctest
 import json
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,8 @@ import pytest
 from redis import Redis
 
 from workers import supervisor as supervisor_module
+from workers.notify import Listener, Notifier
+from workers.processes import Child, ProcessService
 from workers.valkey import EmbeddedValkey
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +30,7 @@ from pathlib import Path
 import structlog
 from workers.errors import AlreadyRunning
 from workers.processes import Child, ProcessService
+from workers.notify import Notifier
 from workers.supervisor import Supervisor
 from workers.valkey import EmbeddedValkey
 
@@ -32,19 +38,21 @@ structlog.configure(processors=[structlog.processors.JSONRenderer()])
 
 def service(spec):
     if "valkey" in spec:
-        return EmbeddedValkey(Path(spec["valkey"]))
+        return EmbeddedValkey(Path(spec["valkey"]), watchdog_seconds=spec.get("watchdog_seconds", 60))
     ready = spec.pop("ready_file", None)
     return ProcessService(Child(**spec, ready=Path(ready).exists if ready else None))
 
+options = json.loads(sys.argv[2])
+options["notifier"] = Notifier(options.get("notifier"))
 try:
-    Supervisor([[service(spec) for spec in rank] for rank in json.loads(sys.argv[1])]).run()
+    Supervisor([[service(spec) for spec in rank] for rank in json.loads(sys.argv[1])], **options).run()
 except AlreadyRunning as error:
     sys.exit(f"refused: {error}")
 """
 
 # Writes "<event> <name> <pid>" lines to a journal, as one write each.
 CHILD = """
-import os, signal, sys, time
+import os, signal, socket, sys, time
 journal = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 name, mode = sys.argv[2:]
 def note(event, pid=os.getpid()):
@@ -66,6 +74,10 @@ else:
     note("start")
 if mode == "leaves":
     sys.exit(0)
+while mode == "beats":
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
+    time.sleep(0.2)
 while True:
     signal.pause()
 """
@@ -105,9 +117,9 @@ def child(folder, name, mode="waits", **more):
 def supervise(tmp_path):
     runs = []
 
-    def start(*ranks):
+    def start(*ranks, **options):
         with (tmp_path / "log").open("ab") as log:
-            command = [sys.executable, "-c", MAIN, json.dumps(ranks)]
+            command = [sys.executable, "-c", MAIN, json.dumps(ranks), json.dumps(options)]
             process = subprocess.Popen(  # noqa: S603 - our own supervisor
                 command, cwd=ROOT, stdout=log, stderr=subprocess.PIPE, start_new_session=True
             )
@@ -117,6 +129,7 @@ def supervise(tmp_path):
     yield start
     for run in runs:
         if run.process.poll() is None:
+            run.process.send_signal(signal.SIGCONT)
             run.stop()
         run.process.stderr.close()
 
@@ -163,7 +176,7 @@ def test_order_a_rank_waits_until_the_one_before_is_ready(supervise, tmp_path, e
     eventually(lambda: len(run.pids("start", "first")) == 2, message="a child that is not ready yet is kept alive too")
     assert {name for _, name, _ in run.journal()} == {"first"}
     ready.touch()
-    eventually(lambda: run.pids("start", "third"))
+    eventually(lambda: run.pids("start", "second") and run.pids("start", "third"))
     run.stop()
     order = [(event, name) for event, name, _ in run.journal()][2:]
     assert sorted(order[:2]) == [("start", "second"), ("start", "third")]
@@ -251,3 +264,172 @@ def test_an_unknown_command_is_tried_again_like_any_other_end(supervise, eventua
     eventually(lambda: [line["event"] for line in run.log()].count("process.exited") >= 2)
     assert {line["code"] for line in run.log() if line["event"] == "process.exited"} == {127}
     assert run.stop() == 0
+
+
+# Falling silent
+
+
+def wedged(run):
+    return [line["service"] for line in run.log() if line["event"] == "process.wedged"]
+
+
+def after(seconds, eventually):
+    """Wait for a moment that only the clock brings."""
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began >= seconds, timeout=seconds + 5)
+
+
+def test_a_process_that_fell_silent_is_replaced(supervise, tmp_path, eventually, record_property):
+    run = supervise([child(tmp_path, "hangs", "beats", watchdog_seconds=2), child(tmp_path, "other")])
+    first = eventually(lambda: run.pids("start", "hangs"))[0]
+    after(1, eventually)  # it has been heard by then
+    os.kill(first, signal.SIGSTOP)
+    began = time.monotonic()
+    eventually(lambda: len(run.pids("start", "hangs")) == 2, timeout=8)
+    record_property("replaced", f"{time.monotonic() - began:.2f} s after SIGSTOP, with a watchdog of 2 s")
+    assert not alive(first)
+    assert wedged(run) == ["hangs"]
+    assert len(run.pids("start", "other")) == 1
+    assert run.stop() == 0
+
+
+def test_one_that_is_never_heard_gets_a_longer_time_to_start(supervise, tmp_path, eventually):
+    run = supervise([child(tmp_path, "mute", watchdog_seconds=0.5)], start_s=3)
+    eventually(lambda: run.pids("start", "mute"))
+    began = time.monotonic()
+    eventually(lambda: len(run.pids("start", "mute")) == 2, timeout=8)
+    assert time.monotonic() - began > 2.5
+    assert wedged(run) == ["mute"]
+
+
+def test_one_that_was_stopped_for_less_is_left_alone(supervise, tmp_path, eventually):
+    run = supervise([child(tmp_path, "slow", "beats", watchdog_seconds=4)], start_s=2)
+    pid = eventually(lambda: run.pids("start", "slow"))[0]
+    after(1, eventually)
+    for _ in range(3):
+        os.kill(pid, signal.SIGSTOP)
+        after(1.5, eventually)
+        os.kill(pid, signal.SIGCONT)
+        after(0.5, eventually)
+    assert wedged(run) == []
+    assert run.pids("start", "slow") == [pid]
+
+
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_a_supervisor_that_was_stopped_itself_ends_nobody(supervise, tmp_path, eventually, all_of_them):
+    # Alone, or with its process, as on a machine that sleeps: no more than 5 s count between two looks.
+    watchdog, stopped = (10, 12) if all_of_them else (2, 4)
+    run = supervise([child(tmp_path, "fine", "beats", watchdog_seconds=watchdog)], start_s=2)
+    pid = eventually(lambda: run.pids("start", "fine"))[0]
+    after(1, eventually)
+    if all_of_them:
+        os.kill(pid, signal.SIGSTOP)
+        after(1.2, eventually)  # what it said before has been heard by now
+    os.kill(run.process.pid, signal.SIGSTOP)
+    after(stopped, eventually)
+    os.kill(run.process.pid, signal.SIGCONT)
+    after(1.2, eventually)  # and now the supervisor has looked before its process goes on
+    os.kill(pid, signal.SIGCONT)
+    after(2, eventually)
+    assert wedged(run) == []
+    assert run.pids("start", "fine") == [pid]
+    assert run.stop() == 0
+
+
+def test_a_valkey_that_hangs_is_replaced_and_has_lost_nothing(supervise, tmp_path, eventually, record_property):
+    server = EmbeddedValkey(tmp_path / "valkey")
+    run = supervise([{"valkey": str(server.directory), "watchdog_seconds": 2}], [child(tmp_path, "web")])
+    eventually(lambda: run.pids("start", "web"))
+    pids = [line["pid"] for line in run.log() if line["service"] == "valkey"]
+    with contextlib.closing(Redis.from_url(server.url)) as redis:
+        redis.set("key", "value")
+        after(2, eventually)
+        os.kill(pids[0], signal.SIGSTOP)
+        began = time.monotonic()
+        eventually(lambda: "process.restarted" in [line["event"] for line in run.log()], timeout=10)
+        eventually(server.ready)
+        record_property("replaced", f"{time.monotonic() - began:.2f} s after SIGSTOP, with a watchdog of 2 s")
+        assert redis.get("key") == b"value"
+    assert wedged(run) == ["valkey"]
+    assert not alive(pids[0])
+    assert run.stop() == 0
+
+
+def test_a_valkey_that_answers_is_left_alone(supervise, tmp_path, eventually):
+    server = EmbeddedValkey(tmp_path / "valkey")
+    run = supervise([{"valkey": str(server.directory), "watchdog_seconds": 2}], start_s=1)
+    eventually(server.ready)
+    after(5, eventually)
+    assert wedged(run) == []
+
+
+def test_the_supervisor_itself_tells_that_it_goes_on(supervise, tmp_path, eventually):
+    with contextlib.closing(Listener()) as listener:
+        run = supervise([child(tmp_path, "one")], notifier=listener.address)
+        eventually(lambda: run.pids("start", "one"))
+        listener.heard()
+        eventually(listener.heard, timeout=3)
+        listener.heard()
+        os.kill(run.process.pid, signal.SIGSTOP)
+        after(1.5, eventually)
+        listener.heard()
+        after(1.5, eventually)
+        assert not listener.heard()
+        os.kill(run.process.pid, signal.SIGCONT)
+        run.stop()
+        assert listener.heard()
+
+
+def test_the_notify_socket_of_the_supervisor_is_not_that_of_its_children(tmp_path):
+    env = {**os.environ, "NOTIFY_SOCKET": "/run/of/the/supervisor"}
+    seen = tmp_path / "seen"
+    show = [sys.executable, "-c", f"import os; open({str(seen)!r}, 'w').write(os.environ.get('NOTIFY_SOCKET', ''))"]
+    for watchdog_seconds in (None, 5):
+        service = ProcessService(Child("shows", show, env=env, watchdog_seconds=watchdog_seconds))
+        service.launch()
+        while service.poll() is None:
+            time.sleep(0.01)
+        address = seen.read_text()
+        assert (address == "") == (watchdog_seconds is None)
+        assert address != env["NOTIFY_SOCKET"]
+    assert stat.S_IMODE(Path(address).parent.stat().st_mode) == 0o700
+
+
+def test_without_a_place_for_its_signs_of_life_a_process_runs_unwatched():
+    code = """
+import os, pathlib, sys, tempfile
+from workers.processes import Child, ProcessService
+os.rmdir(tempfile.gettempdir())
+service = ProcessService(Child("one", ["sleep", "600"], watchdog_seconds=5))
+service.launch()
+assert service.poll() is None
+assert service.watchdog_seconds is None
+assert not service.heard()
+service.kill()
+"""
+    env = {**os.environ, "TMPDIR": tempfile.mkdtemp()}  # removed by the program
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    assert "process.unwatched" in done.stdout
+
+
+def address_of(service):
+    """Return where a service was told to report to; nothing in the moment when it becomes its command."""
+    found = re.search(rb"NOTIFY_SOCKET=([^\0]+)", Path(f"/proc/{service.pid}/environ").read_bytes())
+    return found[1].decode() if found else ""
+
+
+def test_what_an_earlier_process_said_is_not_the_word_of_the_next_one(eventually):
+    service = ProcessService(Child("one", ["sleep", "600"], watchdog_seconds=5))
+    service.launch()
+    first = eventually(lambda: address_of(service))
+    Notifier(first).alive()
+    service.kill()
+    eventually(lambda: service.poll() is not None)
+    service.launch()
+    assert not service.heard()
+    Notifier(eventually(lambda: address_of(service))).alive()
+    assert service.heard()
+    service.kill()
+    eventually(lambda: service.poll() is not None)
+    assert not Path(first).parent.exists()

@@ -19,6 +19,7 @@ from workers.errors import (
 from workers.renders import RenderPhase, render_request
 from workers.results import Phase
 from workers.swiftia import MAX_SMALL_BYTES, Swiftia, client
+from workers.uploads import Uploads
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 KEY = "key-that-nobody-may-see"
@@ -118,7 +119,7 @@ def test_an_upstream_fault_is_no_failed_render(body):
 
 
 def test_the_storage():
-    assert sample("uploads").swiftia().uploads()["usedSize"] == 12.5
+    assert sample("uploads").swiftia().uploads() == Uploads(12.5, 1000.0, 1.25, 0)
     with pytest.raises(UnreadableAnswer):
         answering(200, []).swiftia().uploads()
 
@@ -277,6 +278,15 @@ def test_the_key_shows_nowhere(status):
     with pytest.raises(Exception, match="job") as caught:
         swiftia.job(JOB)
     assert KEY not in f"{caught.value!s} {caught.value!r} {vars(caught.value)} {upstream.answers} {swiftia!r}"
+
+
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_a_callback_url_that_is_quoted_shows_nowhere(slash):
+    url = slash.join(["https:", "", "hooks.example.org", "webhooks", "swiftia", "abcdef.Zx9-mac_0"])
+    upstream = answering(400, f'{{"error": "cannot call {url}"}}'.encode())
+    with pytest.raises(UpstreamRefused, match="cannot call") as caught:
+        upstream.swiftia().create_job({})
+    assert "Zx9" not in f"{caught.value!s} {vars(caught.value)}"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from workers.errors import InvalidInput, Unauthorized
 from workers.identifiers import is_ref
-from workers.tokens import SHARED, new_ref, read_token, shared_token, token
+from workers.tokens import SHARED, new_ref, read_token, shared_account, shared_token, token
 
 REFS = st.binary(min_size=16, max_size=16).map(lambda raw: new_ref(lambda n: raw[:n]))
 KEYS = st.lists(st.text(min_size=1), min_size=1, max_size=4, unique=True)
@@ -18,6 +18,20 @@ REF = new_ref(bytes)
 def test_what_we_give_out_we_read(ref, keys):
     assert read_token(token(ref, keys), keys) == ref
     assert read_token(shared_token(keys), keys) == SHARED
+    shared = read_token(shared_token(keys, "acme"), keys)
+    assert (shared, shared_account(shared)) == ("shared~acme", "acme")
+
+
+def test_the_url_of_one_account_is_not_that_of_another_nor_a_ref():
+    mac = shared_token(["key"], "acme").partition(".")[2]
+    for name in ("shared", "shared~beta", "shared~", "shared~acm"):
+        with pytest.raises(Unauthorized):
+            read_token(f"{name}.{mac}", ["key"])
+    assert not is_ref("shared~" + "a" * 32)
+    assert shared_account(REF) is None
+    for name in ("Acme", "a" * 33, "a~b", "a.b", "é"):
+        with pytest.raises(InvalidInput):
+            shared_token(["key"], name)
 
 
 @given(ref=REFS, keys=KEYS, newest=st.text(min_size=1))

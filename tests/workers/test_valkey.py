@@ -94,7 +94,7 @@ def test_the_command_says_everything_that_durability_needs():
         "--no-appendfsync-on-rewrite": "no",
         "--aof-load-truncated": "yes",
         "--maxmemory-policy": "noeviction",
-        "--hash-max-listpack-value": "512",
+        "--hash-max-listpack-value": "4096",
         "--hash-max-listpack-entries": "256",
         "--daemonize": "no",
     }

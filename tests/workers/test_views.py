@@ -68,6 +68,7 @@ def test_a_job_has_the_shape_that_is_promised():
                 "sha256": "ab",
                 "file": "/api/jobs/job_1/renders/1/file",
                 "reason": None,
+                "url": None,
             },
             {
                 "n": 2,
@@ -79,6 +80,7 @@ def test_a_job_has_the_shape_that_is_promised():
                 "sha256": None,
                 "file": None,
                 "reason": None,
+                "url": None,
             },
         ],
         "render_counts": {"total": 2, "kept": 1, "failed": 0, "parked": 0},

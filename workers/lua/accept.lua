@@ -1,9 +1,11 @@
 -- Keep one callback and make its job due, in one step. Repeating it changes nothing more.
--- ARGV: 1 JSON {now, ref, job, receipt, digest, meta{}}, 2 the raw body. ref or job may be '', not both.
--- Answers {outcome, owner, receipt}: new, duplicate, erased, or full (so many different ones that no more are kept).
-local a = cjson.decode(ARGV[1])
+-- ARGV: 1 JSON {now, ref, job, account, receipt, digest, meta{}}, 2 the raw body. ref or job may be '', not both.
+-- meta: what is noted of the callback; its request_id and trace go with the job.
+-- account: that of the URL without a ref, or ''.
+-- Answers {outcome, owner, receipt, ignored}: new, duplicate, erased, or full (so many different ones that no more are
+-- kept); ignored is an account that is not that of the job, or ''.
 local at = now_ms(a.now)
-local owner
+local owner, ignored
 
 local function erased(name) return call('ZSCORE', 'sr:erased', redis.sha1hex(name)) end
 
@@ -11,12 +13,18 @@ local function erased(name) return call('ZSCORE', 'sr:erased', redis.sha1hex(nam
 local function know(job, ref)
   local known = call('EXISTS', 'sr:job:' .. job) == 1
   if not known then new_job(job, at) end
-  if ref ~= '' then adopt(job, ref, at) end
+  if ref ~= '' then
+    local _, other = adopt(job, ref, at)
+    ignored = other
+  end
+  local has = call('HGET', 'sr:job:' .. job, 'account')
+  if a.account ~= '' and not has then give_account(job, a.account) end
+  if a.account ~= '' and has and has ~= a.account then ignored = a.account end
   if not known then event(job, at, 'known', {by = 'callback'}) end
 end
 
 if a.ref ~= '' then
-  if erased(a.ref) then return {'erased', '', a.receipt} end
+  if erased(a.ref) then return {'erased', '', a.receipt, ''} end
   local subject = 'ref:' .. a.ref
   local key = record_key(subject)
   if call('EXISTS', key) == 0 then
@@ -31,14 +39,14 @@ if a.ref ~= '' then
   end
   owner = job or subject
 else
-  if erased(a.job) then return {'erased', '', a.receipt} end
+  if erased(a.job) then return {'erased', '', a.receipt, ''} end
   know(a.job, '')
   owner = a.job
 end
 
 -- The same receipt is the same callback: its answer was lost, or it waited in the spool and is handed on again.
 local first = call('HGET', 'sr:seen:' .. owner, a.digest)
-if first == a.receipt then return {'new', owner, a.receipt} end
+if first == a.receipt then return {'new', owner, a.receipt, ''} end
 local function listed(receipt)
   for _, entry in ipairs(call('LRANGE', 'sr:callbacks:' .. owner, 0, -1)) do
     if string.find(entry, '"' .. receipt .. '"', 1, true) then return true end
@@ -48,29 +56,34 @@ end
 local outcome = 'new'
 if first then
   outcome = 'duplicate'
-  if listed(a.receipt) then return {outcome, owner, first} end
+  if listed(a.receipt) then return {outcome, owner, first, ''} end
   a.meta.given = a.receipt
   a.receipt = first
 elseif call('HLEN', 'sr:seen:' .. owner) >= C.callbacks_cap then
   outcome = 'full' -- its job is looked at all the same
-  if listed(a.receipt) then return {outcome, owner, a.receipt} end
+  if listed(a.receipt) then return {outcome, owner, a.receipt, ''} end
 else
   call('HSET', 'sr:bodies:' .. owner, a.receipt, ARGV[2])
 end
 -- Last of all: a script that breaks off in the middle is not undone, and what is seen is not looked at again.
 local function done()
   if outcome == 'new' then call('HSET', 'sr:seen:' .. owner, a.digest, a.receipt) end
-  return {outcome, owner, a.receipt}
+  return {outcome, owner, a.receipt, ignored or ''}
 end
+local origin = {request_id = a.meta.request_id, trace = a.meta.trace}
+a.meta.trace = nil
 a.meta.receipt = a.receipt
 a.meta.at = at
 a.meta.duplicate = outcome == 'duplicate'
 call('RPUSH', 'sr:callbacks:' .. owner, cjson.encode(a.meta))
 call('LTRIM', 'sr:callbacks:' .. owner, -C.callbacks_cap, -1)
+count_hourly(at, outcome == 'duplicate' and 'repeated' or 'callbacks')
 event(owner, at, 'callback', {receipt = a.receipt, duplicate = a.meta.duplicate or nil})
+if ignored then event(owner, at, 'account.ignored', {account = ignored}) end
 
 if is_ref(owner) then
   -- Nobody knows the job yet. If nobody tells soon, a person must: the submit step looks after it then.
+  if outcome == 'new' then carry(owner, origin) end
   local got = call('HMGET', record_key(owner), 'state', 'class')
   if got[1] == 'open' and not got[2] then set_due(owner, 'submit', at + C.link_patience_ms) end
   return done()
@@ -79,6 +92,7 @@ end
 local key = 'sr:job:' .. owner
 local state = call('HGET', key, 'state')
 local unheard = state == 'waiting' or (outcome == 'new' and (state == 'failed' or (state == 'parked' and not call('HGET', key, 'renders'))))
+if unheard or outcome == 'new' then carry(owner, origin) end
 if unheard then
   set_state(owner, 'fetching', at)
   call('HSET', key, 'heard_at', at, 'tries', 0, 'crashes', 0)

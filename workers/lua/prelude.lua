@@ -1,4 +1,5 @@
--- What every script of the ledger shares. C holds the constants of workers/work.py and workers/states.py.
+-- What every script of the ledger shares. C holds the constants of workers/work.py and workers/states.py, a what the
+-- script was given.
 
 local function call(...) return redis.call(...) end
 
@@ -8,22 +9,27 @@ local function now_ms(given)
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
-local function is_ref(subject) return string.sub(subject, 1, 4) == 'ref:' end
+local function is_delivery(subject) return string.find(subject, '!', 1, true) ~= nil end
 
-local function job_of(subject)
-  if is_ref(subject) then return subject end
-  return string.match(subject, '^([^/]+)')
-end
+local function is_ref(subject) return string.sub(subject, 1, 4) == 'ref:' and not is_delivery(subject) end
 
-local function is_render(subject) return not is_ref(subject) and string.find(subject, '/', 1, true) ~= nil end
+-- Whose a subject is: a job, or a submission without one.
+local function job_of(subject) return string.match(subject, '^([^/!]+)') end
+
+local function is_render(subject) return string.find(subject, '/', 1, true) ~= nil end
+
+-- What stands among the jobs, in the listings and in the state of the whole.
+local function is_job(subject) return not is_render(subject) and not is_delivery(subject) end
 
 local function record_key(subject)
+  if is_delivery(subject) then return 'sr:delivery:' .. subject end
   if is_ref(subject) then return 'sr:' .. subject end
   if is_render(subject) then return 'sr:render:' .. subject end
   return 'sr:job:' .. subject
 end
 
 local function step_of(subject, state)
+  if is_delivery(subject) then return C.step_of_delivery[state] end
   if is_ref(subject) then return C.step_of_ref[state] end
   if is_render(subject) then return C.step_of_render[state] end
   return C.step_of_job[state]
@@ -36,46 +42,224 @@ local function class_of(subject, state)
   return C.class_of_step[step]
 end
 
+-- What this script did, in order. publish() tells all of it when the script ends, each with the state that its subject has
+-- by then. What changed without an event has an entry that the first event of its subject takes over.
+local news, entry_of = {}, {}
+
+local function changed(subject, at, name)
+  if entry_of[subject] then return end
+  entry_of[subject] = {subject = subject, at = at, event = name, silent = true}
+  news[#news + 1] = entry_of[subject]
+end
+
+local function tell(subject, at, name)
+  local entry = entry_of[subject]
+  if not entry or not entry.silent then
+    entry = {subject = subject, at = at}
+    entry_of[subject] = entry
+    news[#news + 1] = entry
+  end
+  entry.event, entry.silent = name, nil
+end
+
+-- Who listens to a ref must hear which job it is before anything of that job.
+local function tell_first(subject, at, name)
+  for i, entry in ipairs(news) do
+    if entry.silent and entry.subject == subject then table.remove(news, i) break end
+  end
+  entry_of[subject] = {subject = subject, at = at, event = name}
+  table.insert(news, 1, entry_of[subject])
+end
+
+-- The fields stand in one order, so that Redis keeps their names once for many entries; erase.lua reads them by place.
+local function put_news(subject, at, name, state, progress, ...)
+  return call('XADD', 'sr:events', 'MAXLEN', '~', C.events_cap, '*', 'subject', subject, 'event', name, 'state', state,
+    'progress', progress, 'at', at, ...)
+end
+
+local function publish()
+  local newest = {} -- by record: who erases it must know how far to look
+  local stands = {}
+  for _, entry in ipairs(news) do
+    local got = stands[entry.subject] or call('HMGET', record_key(entry.subject), 'state', 'progress', 'job_id')
+    stands[entry.subject] = got
+    local job = is_ref(entry.subject) and got[3]
+    if got[1] and job then
+      newest['sr:job:' .. job] = put_news(entry.subject, entry.at, entry.event, got[1], got[2] or '', 'job', job)
+    elseif got[1] then
+      newest[record_key(job_of(entry.subject))] = put_news(entry.subject, entry.at, entry.event, got[1], got[2] or '')
+    end
+  end
+  for key, id in pairs(newest) do call('HSET', key, 'news', id) end
+end
+
 local function event(subject, at, name, fields)
+  tell(subject, at, name)
   local entry = fields or {}
   entry.at = at
   entry.event = name
   if is_render(subject) then entry.render = tonumber(string.match(subject, '/(%d+)$')) end
+  if is_delivery(subject) then entry.delivery = tonumber(string.match(subject, '!(%d+)$')) end
   local key = 'sr:timeline:' .. job_of(subject)
   call('RPUSH', key, cjson.encode(entry))
   call('LTRIM', key, -C.timeline_cap, -1)
+  call('HINCRBY', 'sr:counts', name, 1)
 end
 
--- Every unfinished subject stands in exactly one class of what is due; the record remembers in which.
+-- What happens is counted by the hour as well (workers/hours.py). The hashes expire by themselves.
+local function count_hourly(at, name)
+  local key = string.format('sr:hour:%d', math.floor(at / 3600000))
+  if call('HINCRBY', key, name, 1) == 1 then call('EXPIRE', key, C.hour_kept_s) end
+end
+
+local function bucket_of(ms)
+  if ms <= C.shortest_ms then return 0 end
+  return math.min(C.last_bucket, math.ceil(C.per_doubling * math.log(ms / C.shortest_ms) / math.log(2) - 1e-9))
+end
+
+-- How long it took from a callback until what it brought was kept; of what a person set going again, from then on. Nothing
+-- is counted where no callback came.
+local function count_wait(at, since)
+  since = tonumber(since or '')
+  if since then count_hourly(at, 'took:' .. bucket_of(at - since)) end
+end
+
+-- What asks Swiftia for something stands in line by class and account, a delivery by its target, a file by class alone.
+local function scope(account) return account and account ~= '' and '@' .. account or '' end
+
+local function line_of(subject, class)
+  local lane = class and C.lane_of_class[class]
+  if lane == C.upstream then return class .. scope(call('HGET', record_key(subject), 'account')) end
+  if lane == C.deliveries then return class .. scope(call('HGET', record_key(subject), 'target')) end
+  return class
+end
+
+local function class_of_line(line) return (string.match(line, '^[^@]+')) end
+
+-- Which attempts of an account are under way: 0 as long as a nudge waits for its worker, 1 once it is claimed.
+local function busy_key(line)
+  if C.lane_of_class[class_of_line(line)] ~= C.upstream then return nil end
+  return 'sr:busy' .. (string.match(line, '@.*$') or '')
+end
+
+-- Every unfinished subject stands in exactly one line of what is due; the record remembers in which.
+local function leave(subject, line)
+  call('ZREM', 'sr:due:' .. line, subject)
+  local busy = busy_key(line)
+  if busy then call('ZREM', busy, subject) end
+  if is_delivery(subject) and call('EXISTS', 'sr:due:' .. line) == 0 then
+    call('ZREM', 'sr:targets', string.match(line, '@(.*)$'))
+  end
+end
+
+-- Which lines there are is known for each account, and for each target that something is due for.
+local function join(subject, line)
+  local of = string.match(line, '@(.*)$')
+  if not of then return end
+  if is_delivery(subject) then call('ZADD', 'sr:targets', 'NX', 0, of) else call('SADD', 'sr:accounts', of) end
+end
+
 local function clear_due(subject)
   local key = record_key(subject)
   local old = call('HGET', key, 'class')
   if old then
-    call('ZREM', 'sr:due:' .. old, subject)
+    leave(subject, old)
     call('HDEL', key, 'class')
   end
 end
 
-local function set_due(subject, class, at)
+-- Whether an attempt is under way is read off the record here, after each change of it: nobody keeps count, so there is
+-- no count that a crash, a lost nudge or an erasure could leave wrong.
+local function put_due(subject, line, at)
   local key = record_key(subject)
-  local old = call('HGET', key, 'class')
-  if old ~= class then
-    if old then call('ZREM', 'sr:due:' .. old, subject) end
-    call('HSET', key, 'class', class)
+  local got = call('HMGET', key, 'class', 'attempt', 'begun', 'nudge')
+  if got[1] ~= line then
+    if got[1] then leave(subject, got[1]) end
+    call('HSET', key, 'class', line)
+    join(subject, line)
   end
-  call('ZADD', 'sr:due:' .. class, at, subject)
+  call('ZADD', 'sr:due:' .. line, at, subject)
+  local busy = busy_key(line)
+  if not busy then return end
+  if got[3] and got[3] == got[2] then
+    call('ZADD', busy, 1, subject)
+  elseif got[4] then
+    call('ZADD', busy, 0, subject)
+  else
+    call('ZREM', busy, subject)
+  end
+end
+
+local function set_due(subject, class, at) put_due(subject, line_of(subject, class), at) end
+
+-- How many more attempts of an account may begin. Where there are several, one worker is left to the others. And one
+-- that has not been answered well lately, as its own budget notes it, gets no second worker: it might hold that as well.
+local function places(busy, at)
+  if not C.several then return C.queue_cap end
+  local fine_at = call('HGET', 'sr:budget' .. string.sub(busy, #'sr:busy' + 1) .. ':state', 'fine_at')
+  local fine = fine_at and at - tonumber(fine_at) < C.fine_ms
+  local most = fine and call('SCARD', 'rq:workers:' .. C.upstream) - 1 or 1
+  return math.max(1, most) - call('ZCARD', busy)
+end
+
+-- From here on a job and its renders belong to an account, and wait in its lines.
+local function give_account(job, account)
+  local subjects = {job}
+  for n = 1, tonumber(call('HGET', record_key(job), 'renders') or '0') do subjects[#subjects + 1] = job .. '/' .. n end
+  for _, subject in ipairs(subjects) do
+    call('HSET', record_key(subject), 'account', account)
+    local old = call('HGET', record_key(subject), 'class')
+    local line = old and line_of(subject, class_of_line(old))
+    if line ~= old then put_due(subject, line, call('ZSCORE', 'sr:due:' .. old, subject)) end
+  end
+end
+
+-- Parked jobs by why (workers/parking.py): sr:parked:<group>, in the order of their parking; sr:parked names the groups.
+local function leave_group(subject)
+  local group = call('HGET', record_key(subject), 'group')
+  if not group then return end
+  call('HDEL', record_key(subject), 'group')
+  call('ZREM', 'sr:parked:' .. group, subject)
+  if call('EXISTS', 'sr:parked:' .. group) == 0 then call('SREM', 'sr:parked', group) end
+end
+
+-- Words of strangers make groups too, so there are only so many.
+local function join_group(subject, group, at)
+  if is_delivery(subject) then return end
+  local new = call('SISMEMBER', 'sr:parked', group) == 0
+  if new and call('SCARD', 'sr:parked') >= C.most_groups then group = C.other_group end
+  call('HSET', record_key(subject), 'group', group)
+  if not is_job(subject) then return end
+  call('SADD', 'sr:parked', group)
+  call('ZADD', 'sr:parked:' .. group, at, subject)
+end
+
+-- What set work off goes with its record, so that logs and traces of all that follows can name it. a: request_id, trace.
+local function carry(subject, a)
+  if not a.request_id then return end
+  local key = record_key(subject)
+  call('HSET', key, 'request_id', a.request_id)
+  if a.trace then call('HSET', key, 'trace', a.trace) else call('HDEL', key, 'trace') end
 end
 
 -- The index of jobs by state. A submission without a job id stands among them as waiting, failed or parked.
 local function index(subject, old, new, created)
-  if is_render(subject) then return end
+  if not is_job(subject) then return end
   if old then call('ZREM', 'sr:jobs:' .. old, subject) end
-  if new then
-    call('ZADD', 'sr:jobs:' .. new, created, subject)
-    call('ZADD', 'sr:jobs', created, subject)
-  else
-    call('ZREM', 'sr:jobs', subject)
+  if old == 'parked' then leave_group(subject) end
+  if new then call('ZADD', 'sr:jobs:' .. new, created, subject) end
+end
+
+-- What has ended, in the order of that, and of it the jobs that are not packed. What goes on again is not among it.
+local function note_end(subject, state, at)
+  if not is_job(subject) then return end
+  if not state or not C.job_ended[state] then
+    call('ZREM', 'sr:ended', subject)
+    call('ZREM', 'sr:unpacked', subject)
+    return
   end
+  call('ZADD', 'sr:ended', at, subject)
+  if not is_ref(subject) then call('ZADD', 'sr:unpacked', at + C.pack_after_ms, subject) end
 end
 
 local function shown(subject, state)
@@ -83,32 +267,115 @@ local function shown(subject, state)
   return C.shown_ref[state]
 end
 
+local function count_state(subject, state, at)
+  if is_job(subject) then
+    if C.job_settled[state] then count_hourly(at, state) end
+  elseif is_render(subject) and (state == 'kept' or state == 'done') then
+    count_hourly(at, 'kept')
+    count_wait(at, call('HGET', record_key(subject), 'again_at') or call('HGET', record_key(job_of(subject)), 'heard_at'))
+  end
+end
+
 -- What is due stands in the class of its state, also while an attempt is under way that began in another state.
 local function follow(subject, state, at)
   local old = call('HGET', record_key(subject), 'class')
   local class = class_of(subject, state)
-  if not old or old == class then return end
+  if not old or old == line_of(subject, class) then return end
   local due = call('ZSCORE', 'sr:due:' .. old, subject)
   if class then set_due(subject, class, due or at) else clear_due(subject) end
 end
 
 -- Bodies that no fetch is going to keep are the clock's to keep.
 local function keep_bodies(subject, state, at)
-  if is_ref(subject) or is_render(subject) or C.step_of_job[state] then return end
+  if is_ref(subject) or not is_job(subject) or C.step_of_job[state] then return end
   if call('EXISTS', 'sr:bodies:' .. subject) == 1 then call('ZADD', 'sr:unarchived', at, subject) end
+end
+
+local function moves_of(subject)
+  if is_delivery(subject) then return C.delivery_moves end
+  if is_ref(subject) then return C.ref_moves end
+  return is_render(subject) and C.render_moves or C.job_moves
+end
+
+-- The deliveries of a job go out one after the other: the first that is not settled is due, those behind it wait for it.
+local function advance(owner, at)
+  local key = record_key(owner)
+  local got = call('HMGET', key, 'deliveries', 'outbox')
+  local last, first = tonumber(got[1] or '0'), tonumber(got[2] or '1')
+  while first <= last and C.delivery_settled[call('HGET', record_key(owner .. '!' .. first), 'state')] do
+    first = first + 1
+  end
+  call('HSET', key, 'outbox', first)
+  if first > last then return end
+  local head = owner .. '!' .. first
+  if not call('HGET', record_key(head), 'class') then put_due(head, line_of(head, 'deliver'), at) end
 end
 
 local function set_state(subject, new, at)
   local key = record_key(subject)
   local old = call('HGET', key, 'state')
   if old == new then return true end
-  local moves = is_ref(subject) and C.ref_moves or (is_render(subject) and C.render_moves or C.job_moves)
+  local moves = moves_of(subject)
   if old and not (moves[old] and moves[old][new]) then return false end
   call('HSET', key, 'state', new, 'updated', at)
+  changed(subject, at, 'state')
   index(subject, shown(subject, old), shown(subject, new), call('HGET', key, 'created') or at)
+  note_end(subject, shown(subject, new), at)
+  count_state(subject, shown(subject, new), at)
   follow(subject, new, at)
   keep_bodies(subject, new, at)
+  if is_delivery(subject) then
+    if new == 'parked' then call('ZADD', 'sr:deliveries:parked', at, subject) end
+    if old == 'parked' then call('ZREM', 'sr:deliveries:parked', subject) end
+    if C.delivery_settled[new] then advance(job_of(subject), at) end
+  end
   return true
+end
+
+-- The team's application is to hear of something: write it down, for the job's target if it has one. facts: what is told
+-- beside the job itself, as it is now.
+local function announce(owner, name, at, facts)
+  local key = record_key(owner)
+  local got = call('HMGET', key, 'target', 'account', 'attempt', 'created')
+  local target = got[1] or C.targets[got[2] or '']
+  if not C.announced[name] or not target or target == '' then return end
+  local subject = owner .. '!' .. call('HINCRBY', key, 'deliveries', 1)
+  local id = 'msg_' .. string.sub(redis.sha1hex(subject .. ' ' .. got[4]), 1, 32)
+  call('HSET', record_key(subject), 'created', at, 'since', at, 'attempt', got[3], 'target', target, -- as plan.lua
+    'id', id, 'event', name, 'facts', cjson.encode(facts))
+  set_state(subject, 'pending', at)
+  advance(owner, at)
+end
+
+-- How many renders a job has, which of them are parked, how many failed, and whether all of them are settled.
+local function tally(job)
+  local total, parked, failed, settled = tonumber(call('HGET', record_key(job), 'renders') or '0'), {}, 0, true
+  for n = 1, total do
+    local state = call('HGET', 'sr:render:' .. job .. '/' .. n, 'state')
+    settled = settled and C.render_settled[state]
+    if state == 'parked' then parked[#parked + 1] = n end
+    if state == 'failed' then failed = failed + 1 end
+  end
+  return total, parked, failed, settled
+end
+
+-- A render or a job has come to a state that is announced.
+local function announce_state(subject, state, at)
+  if is_render(subject) and (state == 'kept' or state == 'done' or state == 'failed') then
+    local got = call('HMGET', record_key(subject), 'short', 'render_id', 'size', 'sha256', 'url', 'reason')
+    local facts = {n = tonumber(string.match(subject, '/(%d+)$')), short = got[1] or nil, render_id = got[2] or nil}
+    if state == 'failed' then
+      facts.reason = got[6] or nil
+    else
+      facts.size, facts.sha256, facts.url = tonumber(got[3] or ''), got[4] or nil, got[5] or nil
+    end
+    announce(job_of(subject), state == 'failed' and 'render.failed' or 'render.kept', at, facts)
+  elseif is_job(subject) and state == 'failed' and not call('HGET', record_key(subject), 'told') then
+    announce(subject, 'job.failed', at, {reason = call('HGET', record_key(subject), 'reason') or nil})
+  elseif is_job(subject) and state == 'finished' then
+    local total, _, failed = tally(subject)
+    announce(subject, 'job.finished', at, {renders = {total = total, kept = total - failed, failed = failed}})
+  end
 end
 
 -- A nudge is an RQ job made from RQ's own serialization of one; only step, subject and attempt differ.
@@ -129,36 +396,88 @@ local function push_nudge(subject, step, attempt, lane)
   return id
 end
 
--- Start the next attempt: from here on an earlier one can change nothing. A full queue leaves it due, for the clock.
+-- Start the next attempt: from here on an earlier one can change nothing. A full queue, or an account that has all its
+-- places taken, leaves it due for the clock. Its place in the line is noted: an attempt that comes to nothing goes back there.
 local function dispatch(subject, state, at)
   local class = class_of(subject, state)
   local lane = C.lane_of_class[class]
-  if call('LLEN', 'rq:queue:' .. lane) >= C.queue_cap then
+  if lane == C.deliveries then -- couriers take what is due, without a nudge
+    set_due(subject, class, at)
+    return false
+  end
+  local busy = busy_key(line_of(subject, class))
+  local crowded = busy and not call('ZSCORE', busy, subject) and places(busy, at) < 1
+  if crowded or call('LLEN', 'rq:queue:' .. lane) >= C.queue_cap then
     set_due(subject, class, at)
     return false
   end
   local key = record_key(subject)
   local attempt = call('HINCRBY', key, 'attempt', 1)
   local id = push_nudge(subject, step_of(subject, state), string.format('%d', attempt), lane)
-  call('HSET', key, 'nudge', id)
+  local place = tonumber(call('ZSCORE', 'sr:due:' .. line_of(subject, class), subject) or at)
+  call('HSET', key, 'nudge', id, 'place', string.format('%.0f', math.min(place, at)))
   set_due(subject, class, at + C.lease_ms)
   return true
+end
+
+-- Give an attempt to the run that asks for it. A moment that lies ahead was noted before Redis's clock went back: its age
+-- would be nought until the time has caught up, so it is counted anew from here.
+local function claim_attempt(subject, attempt, class, at)
+  local key = record_key(subject)
+  call('HSET', key, 'begun', attempt, 'begun_at', at)
+  set_due(subject, class, at + C.lease_ms)
+  for _, moment in ipairs({'updated', 'heard_at', 'started_at'}) do
+    if (tonumber(call('HGET', key, moment) or '') or 0) > at then call('HSET', key, moment, at) end
+  end
+end
+
+-- How many requests of a line's account wait for a slot: what is overdue, and what no worker has begun yet.
+local function waiting(line, at)
+  local busy = busy_key(line)
+  if not busy then return 0 end
+  local found, account = call('ZCOUNT', busy, 0, 0), string.match(line, '@.*$') or ''
+  for _, class in ipairs(C.classes[C.upstream]) do
+    found = found + call('ZCOUNT', 'sr:due:' .. class .. account, '-inf', at)
+  end
+  return found
 end
 
 -- The attempt is over: nothing may claim it again, not even a nudge of it that was doubled on its way.
 local function end_attempt(key)
   call('HSET', key, 'ended', call('HGET', key, 'attempt'))
-  call('HDEL', key, 'begun', 'nudge', 'heard')
+  call('HDEL', key, 'begun', 'begun_at', 'nudge', 'heard', 'spared', 'place')
 end
 
-local function park(subject, reason, at)
+-- How an attempt that is under way ends, and how long it took. To be called before end_attempt.
+local function measure_attempt(subject, state, outcome, at)
+  local step, since = step_of(subject, state), tonumber(call('HGET', record_key(subject), 'begun_at') or '')
+  if step and since then observe('step', step .. '|' .. outcome, at - since) end
+end
+
+-- How long after a job's callback its result, or the last of its files, is kept; of one that a person set going again,
+-- from then on.
+local function measure_since_heard(family, job, at)
+  local got = call('HMGET', record_key(job), 'heard_at', 'again_at')
+  if got[1] then observe(family, '', at - tonumber(got[2] or got[1])) end
+end
+
+local function kind_of(subject)
+  if is_delivery(subject) then return 'delivery' end
+  if is_ref(subject) then return 'submission' end
+  return is_render(subject) and 'render' or 'job'
+end
+
+local function park(subject, reason, at, group)
   local key = record_key(subject)
   local old = call('HGET', key, 'state')
   if not set_state(subject, 'parked', at) then return false end
   call('HSET', key, 'parked_from', old, 'reason', reason)
+  join_group(subject, group, at)
+  count('parked|' .. kind_of(subject) .. '|' .. old)
   end_attempt(key)
   clear_due(subject)
-  event(subject, at, 'parked', {reason = reason, from = old})
+  event(subject, at, is_delivery(subject) and 'delivery.parked' or 'parked', {reason = reason, from = old})
+  if is_job(subject) then announce(subject, 'job.parked', at, {reason = reason, from = old}) end
   return true
 end
 
@@ -166,11 +485,15 @@ end
 local function revive(name) return call('ZREM', 'sr:erased', redis.sha1hex(name)) == 1 end
 
 -- Begin a record. Its attempts count on from the time if it was here before and erased: a run of that life must not pass
--- for one of this.
+-- for one of this. The clock may have gone back since, so it is also more than any life began with.
+local ATTEMPTS_OF_A_LIFE = 1000000
 local function begin_record(subject, name, at)
   local key = record_key(subject)
   call('HSET', key, 'created', at, 'attempt', 0) -- first of all: a full server refuses it, and nothing is half done
-  if revive(name) then call('HSET', key, 'attempt', at) end
+  if not revive(name) then return end
+  local first = math.max(at, tonumber(call('HGET', 'sr:clock', 'life') or '0') + ATTEMPTS_OF_A_LIFE)
+  call('HSET', 'sr:clock', 'life', first)
+  call('HSET', key, 'attempt', first)
 end
 
 local function new_job(job, at)
@@ -178,12 +501,29 @@ local function new_job(job, at)
   set_state(job, 'waiting', at)
 end
 
--- From here on a ref stands for its job, and what came under it is the job's. Answers whether callbacks came under it.
-local function adopt(job, ref, at)
+-- A delivery gets another name and keeps its id. One that is under way is fenced out and sent once more.
+local function hand_over(from, to, at)
+  clear_due(from)
+  local key = record_key(to)
+  call('RENAME', record_key(from), key)
+  call('HINCRBY', key, 'attempt', 1)
+  end_attempt(key)
+  changed(to, at, 'state')
+  if call('ZREM', 'sr:deliveries:parked', from) == 1 then call('ZADD', 'sr:deliveries:parked', at, to) end
+end
+
+-- From here on a ref stands for its job, and what came under it is the job's. Its account is the job's where that had
+-- none, or where the ref is a submission's: that account's key has made the job.
+-- Answers whether callbacks came under it, and its account if that is not the job's.
+local function adopt(job, ref, at, made)
   local key, subject = 'sr:job:' .. job, 'ref:' .. ref
   local own = record_key(subject)
   if call('HGET', own, 'job_id') then return false end
-  for _, name in ipairs({'metadata', 'render', 'function'}) do
+  local account, known = call('HGET', own, 'account'), call('HGET', key, 'account')
+  local other = account and known and account ~= known and not made
+  if account and account ~= known and not other then give_account(job, account) end
+  local given = {'metadata', 'render', 'function', 'target', 'delivery_url', 'submit_id', 'request_id', 'trace'}
+  for _, name in ipairs(given) do
     local value = call('HGET', own, name)
     if value then call('HSETNX', key, name, value) end
   end
@@ -191,12 +531,13 @@ local function adopt(job, ref, at)
     call('HSET', key, 'more_refs', (call('HGET', key, 'more_refs') or '') .. ' ' .. ref) -- to be erased with it
   end
   revive(ref)
-  local created = call('HGET', own, 'created')
+  local created, claim = unpack(call('HMGET', own, 'created', 'claim'))
   if call('HEXISTS', own, 'request') == 1 and tonumber(created) < tonumber(call('HGET', key, 'created')) then
     call('HSET', key, 'created', created) -- a submission keeps its place in the list
   end
   clear_due(subject)
   index(subject, shown(subject, call('HGET', own, 'state')), nil)
+  note_end(subject, nil)
   local heard = call('LLEN', 'sr:callbacks:' .. subject) > 0
   for _, family in ipairs({'timeline', 'callbacks'}) do
     local from, to = 'sr:' .. family .. ':' .. subject, 'sr:' .. family .. ':' .. job
@@ -209,33 +550,115 @@ local function adopt(job, ref, at)
     for i = 1, #all, 2 do call('HSET', to, all[i], all[i + 1]) end
     call('DEL', from)
   end
+  local deliveries = tonumber(call('HGET', own, 'deliveries') or '0')
+  for n = 1, deliveries do
+    hand_over(subject .. '!' .. n, job .. '!' .. call('HINCRBY', key, 'deliveries', 1), at)
+  end
+  if deliveries > 0 then advance(job, at) end
   call('DEL', own)
   call('HSET', own, 'state', 'linked', 'job_id', job, 'created', at)
+  tell_first(subject, at, 'linked')
+  if claim then call('HSET', own, 'claim', claim) end -- to be erased with it
   local state = call('HGET', key, 'state')
   index(job, nil, state, call('HGET', key, 'created'))
   keep_bodies(job, state, at)
-  return heard
+  return heard, other and account or nil
+end
+
+local function all_kept(job, total)
+  for n = 1, total do
+    if call('HGET', 'sr:render:' .. job .. '/' .. n, 'state') ~= 'kept' then return false end
+  end
+  return true
 end
 
 -- A job ends when the last of its renders has ended. One that needs a person makes the job need a person.
 local function settle_job(job, at)
   local key = 'sr:job:' .. job
   if call('HGET', key, 'state') ~= 'rendering' then return end
-  local total = tonumber(call('HGET', key, 'renders') or '0')
-  local parked, failed = {}, 0
-  for n = 1, total do
-    local state = call('HGET', 'sr:render:' .. job .. '/' .. n, 'state')
-    if not C.render_settled[state] then return end
-    if state == 'parked' then parked[#parked + 1] = n end
-    if state == 'failed' then failed = failed + 1 end
-  end
+  local total, parked, failed, settled = tally(job)
+  if not settled then return end
   if #parked > 0 then
-    local why = call('HGET', 'sr:render:' .. job .. '/' .. parked[1], 'reason') or ''
-    park(job, 'render ' .. table.concat(parked, ', ') .. ' parked: ' .. why, at)
+    local why = call('HMGET', 'sr:render:' .. job .. '/' .. parked[1], 'reason', 'group')
+    local reason = 'render ' .. table.concat(parked, ', ') .. ' parked: ' .. (why[1] or '')
+    park(job, reason, at, why[2] or C.other_group)
     return
   end
   set_state(job, 'finished', at)
+  if total == 0 then count_wait(at, call('HGET', key, 'heard_at')) end
   call('HDEL', key, 'begun', 'nudge', 'heard', 'reason')
   clear_due(job)
   event(job, at, 'finished', {renders = total, failed = failed})
+  if total > failed then measure_since_heard('kept', job, at) end
+  announce_state(job, 'finished', at)
+  if C.frees and total > 0 and all_kept(job, total) then call('ZADD', 'sr:freeing', at, job) end
+end
+
+-- An attempt ended without an outcome: its worker noticed and says why, or its lease lapsed. After too many in a row it is
+-- parked, as it would take down the next worker too. Answers how many they are, or nothing if it is parked now.
+local function crashed(subject, attempt, reason, at)
+  local crashes = call('HINCRBY', record_key(subject), 'crashes', 1)
+  measure_attempt(subject, call('HGET', record_key(subject), 'state'), reason and 'crashed' or 'silent', at)
+  event(subject, at, reason and 'crashed' or 'silent', {attempt = tonumber(attempt), crashes = crashes, reason = reason})
+  if crashes < C.deadly_crashes then return crashes end
+  local said = 'its worker died ' .. crashes .. ' times in a row, last because: ' .. (reason or 'fell silent')
+  park(subject, said, at, C.crash_group)
+  if is_render(subject) then settle_job(job_of(subject), at) end
+end
+
+-- What waits moves back with the clock, else it stood still for as long as the clock went back. What is under way has a
+-- whole lease ahead at most, also if it was renewed since. No time grows, so those still to come keep their ranks.
+local function move_back(due, at, back)
+  local from = 0
+  repeat
+    local found = call('ZRANGE', due, from, from + 499, 'WITHSCORES')
+    for i = 1, #found, 2 do
+      local got = call('HMGET', record_key(found[i]), 'attempt', 'begun', 'nudge')
+      local under_way = got[3] or (got[2] and got[2] == got[1])
+      local time = tonumber(found[i + 1])
+      call('ZADD', due, under_way and math.min(time, at + C.lease_ms) or time - back, found[i])
+    end
+    from = from + #found / 2
+  until #found == 0
+end
+
+-- One pass of what is due in some lines, noted under a name: answers when the last gap between two passes ended, and how
+-- far Redis's clock went back. A gap says that Redis was away, the time jumped ahead, or nobody passed: a lease that
+-- lapsed by then may be one that nobody could renew.
+local function pass_of(pass, lines, at)
+  local passes = call('HMGET', 'sr:clock', pass, pass .. ':gap')
+  local last = tonumber(passes[1] or at)
+  local gap_end, back = passes[2] and tonumber(passes[2]), 0
+  if at - last > C.gap_ms then
+    gap_end = at
+  elseif last - at > C.went_back_ms then
+    back = last - at
+    gap_end = gap_end and math.min(gap_end, at)
+    for _, line in ipairs(lines) do move_back('sr:due:' .. line, at, back) end
+  end
+  call('HSET', 'sr:clock', pass, at)
+  if gap_end then call('HSET', 'sr:clock', pass .. ':gap', gap_end) end
+  return gap_end, back
+end
+
+-- What becomes of an attempt that is overdue: spared (it has one more lease, until it says that it lives), parked, silent
+-- (the next one may begin), or new (it never began: its nudge was lost, not its worker).
+local function fate_of(subject, due, time, gap_end, at)
+  local key = record_key(subject)
+  local got = call('HMGET', key, 'attempt', 'begun', 'spared')
+  if got[2] ~= got[1] then return 'new' end
+  if gap_end and time <= gap_end and got[3] ~= got[1] then
+    call('HSET', key, 'spared', got[1])
+    call('ZADD', due, at + C.lease_ms, subject)
+    return 'spared'
+  end
+  return crashed(subject, got[1], nil, at) and 'silent' or 'parked'
+end
+
+-- Of a job that is packed nothing can be written: whoever runs the script unpacks it, and runs it again.
+local function find_packed()
+  local by_ref = a.ref and a.ref ~= '' and call('HGET', 'sr:ref:' .. a.ref, 'job_id')
+  for _, job in ipairs({a.job or '', a.subject and job_of(a.subject) or '', by_ref or ''}) do
+    if job ~= '' and call('HEXISTS', 'sr:job:' .. job, 'packed') == 1 then return job end
+  end
 end

@@ -1,5 +1,4 @@
--- A person says: again. ARGV: 1 JSON {now, subject}. Answers how many subjects were set going.
-local a = cjson.decode(ARGV[1])
+-- A person says: again. ARGV: 1 JSON {now, subject, request_id, trace}. Answers how many subjects were set going.
 local at = now_ms(a.now)
 local resume = {starting = 'planned', planned = 'planned', queued = 'queued', rendering = 'queued', keeping = 'keeping'}
 
@@ -7,7 +6,9 @@ local function again(subject, state)
   local key = record_key(subject)
   if not set_state(subject, state, at) then return false end
   end_attempt(key)
-  call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries')
+  call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries', 'renewed', 'wrong', 'group')
+  if is_render(subject) then call('HSET', key, 'again_at', at) end
+  if is_job(subject) then carry(subject, a) end
   event(subject, at, 'retried', {to = state})
   set_due(subject, class_of(subject, state), at)
   return true
@@ -42,6 +43,8 @@ for n = 1, tonumber(total) do
 end
 if going > 0 then
   call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries')
+  call('HSET', key, 'again_at', at)
+  carry(a.subject, a)
   set_state(a.subject, 'rendering', at)
   event(a.subject, at, 'retried', {renders = going})
 end

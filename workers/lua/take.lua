@@ -1,43 +1,71 @@
--- One slot of the organization's sliding window, for the most important who asks.
--- ARGV: 1 JSON {now, requests, window_ms, transit_ms, rank, id, claim_ms}. Answers {1, slot} or {0, ms to wait}.
+-- One slot of the window, for the most important who asks. ARGV: 1 JSON {now, rank, id, stay_ms}.
+-- Answers {1, slot} or {0, ms to wait}. Who has to wait for stay_ms at most waits where it is.
 --
--- What Swiftia counts is when a request arrives. A slot is therefore booked as if its request took transit_ms to get
+-- What Swiftia counts is when a request arrives. A slot is therefore booked as if its request took C.transit_ms to get
 -- there, and moved back to the moment of the answer when that comes (settle.lua): a request has arrived by then.
-local a = cjson.decode(ARGV[1])
-local function call(...) return redis.call(...) end
-local at = tonumber(a.now)
-if not at then
-  local t = call('TIME')
-  at = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-end
-local floor = tonumber(call('GET', 'sr:budget:floor') or '0')
-local slots = 'sr:budget:slots'
-call('ZREMRANGEBYSCORE', slots, '-inf', string.format('(%.0f', at - a.window_ms + 1))
+local others, gone = claims()
+for _, id in ipairs(gone) do call('HDEL', CLAIMS, id) end
+call('ZREMRANGEBYSCORE', SLOTS, '-inf', whole(at - C.history_ms))
 
-local ahead = 0
-for rank = 1, a.rank - 1 do
-  local claims = 'sr:budget:claims:' .. rank
-  call('ZREMRANGEBYSCORE', claims, '-inf', at)
-  ahead = ahead + call('ZCARD', claims)
+local since, before, sooner, top = at, 0, 0, a.rank
+for _, claim in ipairs(others) do
+  if claim.id == a.id then
+    since = claim.since
+  else
+    if is_near(claim) then top = math.min(top, claim.rank) end
+    if claim.rank < a.rank and is_near(claim) then sooner = sooner + 1 end
+    if claim.rank < a.rank and is_here(claim) then before = before + 1 end
+  end
 end
-local mine = 'sr:budget:claims:' .. a.rank
-local used = call('ZCARD', slots)
 
-if floor <= at and used + ahead < a.requests then
-  local slot = string.format('%d-%s', call('INCR', 'sr:budget:count'), a.id)
-  call('ZADD', slots, at + a.transit_ms, slot)
-  call('PEXPIRE', slots, a.window_ms + a.transit_ms + 60000)
-  call('ZREM', mine, a.id)
+-- Out of turn: every so often the one that has waited longest goes before those that are more important than it. So that
+-- it is there then, it is told of each slot.
+local turn = s.run >= C.turn_every - 1
+local longest = a.rank > top and {id = a.id, since = since}
+for _, claim in ipairs(others) do
+  if claim.id ~= a.id and claim.rank > top and claim.stays and is_near(claim) then
+    if not longest or claim.since < longest.since then longest = claim end
+  end
+end
+local mine = longest and longest.id == a.id
+if mine then
+  sooner = 0
+  if turn then before = 0 end
+elseif longest and turn and longest.rank >= a.rank and is_here(longest) then
+  before, sooner = before + 1, sooner + 1
+end
+
+local paused = pause()
+local used = call('ZCOUNT', SLOTS, edge(), '+inf')
+
+if paused == 0 and used + before < allowed() then
+  put('count', s.count + 1)
+  call('HINCRBY', C.keys .. 'given', C.classes[a.rank], 1)
+  local slot = whole(s.count) .. '-' .. a.id
+  call('ZADD', SLOTS, at + C.transit_ms, slot)
+  call('PEXPIRE', SLOTS, C.history_ms + C.transit_ms + 60000)
+  call('HDEL', CLAIMS, a.id)
+  if is_shut() then
+    put('probe', slot)
+    put('probe_until', at + C.probe_ms)
+  end
+  if mine and turn then
+    put('run', 0)
+  elseif s.run < C.turn_every - 1 then
+    put('run', s.run + 1)
+  end
   return {1, slot}
 end
 
-local wait = a.window_ms
-local needed = used + ahead - a.requests -- so many more must leave the window before one is free
-if needed < used then
-  local entry = call('ZRANGE', slots, needed, needed, 'WITHSCORES')
-  if entry[2] then wait = math.min(tonumber(entry[2]), at) + a.window_ms - at end
+local wait
+local needed = used + sooner - allowed() -- so many more must leave the window before one is free
+if needed >= used or needed < 0 then
+  wait = C.grace_ms -- it is others that are in the way, and they take their slot or leave it
+else
+  wait = until_it_leaves(call('ZRANGEBYSCORE', SLOTS, edge(), '+inf', 'WITHSCORES', 'LIMIT', needed, 1)[2])
 end
-wait = math.max(1, wait, floor - at)
-call('ZADD', mine, at + wait + a.claim_ms, a.id)
-call('PEXPIRE', mine, wait + a.claim_ms + 60000)
+wait = math.max(1, paused > 0 and paused or wait)
+local stays = wait <= a.stay_ms and 1 or 0
+call('HSET', CLAIMS, a.id, string.format('%d %.0f %.0f %d', a.rank, since, at + wait, stays))
+call('PEXPIRE', CLAIMS, math.ceil(wait) + C.claim_ms + 60000)
 return {0, math.ceil(wait)}

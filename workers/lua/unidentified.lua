@@ -1,5 +1,4 @@
 -- Keep a callback that names no job, the newest few. ARGV: 1 JSON {now, meta{}}, 2 the raw body.
-local a = cjson.decode(ARGV[1])
 -- The same receipt is the same callback: its answer was lost, or it waited in the spool and is handed on again.
 local receipts = 'sr:unidentified:receipts'
 if a.meta.receipt and call('LPOS', receipts, a.meta.receipt) then return 0 end

@@ -15,7 +15,7 @@ from workers.sandbox.messenger import Messenger
 from workers.sandbox.organization import Organization
 from workers.sandbox.render_orders import read_order
 from workers.sandbox.requests import Request, Route
-from workers.sandbox.storage import uploads
+from workers.sandbox.storage import file_document, uploads
 from workers.sandbox.submissions import read_submission
 
 
@@ -43,6 +43,7 @@ class Api:
             "/api/render": self._create_render,
             "/api/render/{id}": self._render,
             "/api/uploads": self._uploads,
+            "/api/uploads/files/{id}": self._file,
             "/api/organizations/brandings": self._brand_presets,
         }
 
@@ -110,6 +111,13 @@ class Api:
 
     def _uploads(self, _: Request, __: str) -> Answer:
         return answer(200, uploads(self._organization, self._config().storage_mb, self._now()))
+
+    def _file(self, request: Request, file_id: str) -> Answer:
+        render = self._organization.render_of_file(file_id, self._now())
+        if request.method == "GET":
+            return answer(200, file_document(render))
+        self._organization.delete_file_of(render)
+        return answer(200, {"id": file_id, "deleted": True}, subject=file_id)
 
     def _brand_presets(self, _: Request, __: str) -> Answer:
         return answer(200, self._organization.brand_presets())

@@ -1,5 +1,6 @@
 """Seeded luck, shared by threads."""
 
+import math
 import random
 import threading
 from collections import Counter
@@ -28,6 +29,12 @@ class Chance:
 
     def spread(self, mean: float, spread: float) -> float:
         return mean * (1 + spread * (2 * self.draw() - 1))
+
+    def tail(self, median: float, deviation: float) -> float:
+        """Draw from a log-normal distribution, cut off at two fifths and at eight times the median."""
+        with self._lock:
+            factor = math.exp(self._random.gauss(0.0, deviation))
+        return median * min(max(factor, 0.4), 8.0)
 
     def whole(self, low: int, high: int) -> int:
         with self._lock:

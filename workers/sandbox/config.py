@@ -65,10 +65,13 @@ class SandboxConfig:
     count_refused: bool = setting(default=False)
 
     # How long things take: each duration is drawn from mean * (1 +- spread), then multiplied by ``time_scale``.
+    # With a tail, renders take ``render_seconds`` in the middle, from two fifths to eight times that, long ones rarely:
+    # it is the deviation of the logarithm, 0.9 for a heavy one.
     job_seconds: float = setting(3.0, check=not_negative)
     render_seconds: float = setting(3.0, check=not_negative)
     queue_seconds: float = setting(1.0, check=not_negative)
     spread: float = setting(0.3, check=_FRACTION)
+    render_tail: float = setting(0.0, check=between(0, 3))
     time_scale: float = setting(1.0, check=not_negative)
     stalls: float = setting(0.2, check=_FRACTION)
     film_bytes: str = setting("30000-200000", check=parsed_by(_byte_range, "bytes such as 30000-200000, at most 2 GiB"))

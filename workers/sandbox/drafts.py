@@ -57,7 +57,7 @@ def draft_render(
         number=number,
         created_at=now,
         starts_at=starts_at,
-        ends_at=starts_at + _some(config.render_seconds, config, chance),
+        ends_at=starts_at + _render_time(config, chance),
         fails=first_fails or "every-render-fails" in job.words or chance.hits(config.render_fails),
         stalls=chance.hits(config.stalls),
         film=film,
@@ -86,6 +86,12 @@ def _job_end(words: frozenset[str], config: SandboxConfig, chance: Chance, now: 
 
 def _some(mean: float, config: SandboxConfig, chance: Chance) -> float:
     return chance.spread(mean, config.spread) * config.time_scale
+
+
+def _render_time(config: SandboxConfig, chance: Chance) -> float:
+    if not config.render_tail:
+        return _some(config.render_seconds, config, chance)
+    return chance.tail(config.render_seconds, config.render_tail) * config.time_scale
 
 
 def _clips(words: frozenset[str], config: SandboxConfig) -> tuple[Clip, ...]:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from workers.sandbox.answers import Refused, error, forbidden, invalid, not_found
+from workers.sandbox.answers import Refused, answer, error, forbidden, invalid, not_found
 from workers.sandbox.books import Books
 from workers.sandbox.chance import Chance
 from workers.sandbox.config import SandboxConfig
@@ -16,6 +16,10 @@ from workers.sandbox.renders import Render
 from workers.sandbox.submissions import Submission
 
 REFUSALS = ("full-storage", "no-phone", "no-credit")
+
+
+def file_id(render: Render) -> str:
+    return f"file_{render.id}"
 
 
 class Organization:
@@ -38,6 +42,7 @@ class Organization:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._renders: dict[str, Render] = {}
+        self._deleted: set[str] = set()
 
     def submit(self, submission: Submission) -> Job:
         config = self._config()
@@ -56,6 +61,22 @@ class Organization:
     def find_render(self, render_id: str) -> Render | None:
         with self._lock:
             return self._renders.get(render_id)
+
+    def render_of_file(self, name: str, now: float) -> Render:
+        """Raise Refused, a 404, for a file that is unknown or deleted [FGET, FDEL]."""
+        found = next((render for render in self.renders() if file_id(render) == name), None)
+        if found is None or found.phase(now) != "done" or self.is_deleted(found):
+            raise Refused(answer(404, {"message": "File not found"}))
+        return found
+
+    def delete_file_of(self, render: Render) -> None:
+        """For good [FDEL]."""
+        with self._lock:
+            self._deleted.add(file_id(render))
+
+    def is_deleted(self, render: Render) -> bool:
+        with self._lock:
+            return file_id(render) in self._deleted
 
     def job(self, job_id: str) -> Job:
         """Raise Refused, a 404, for a job that is unknown or archived."""
@@ -110,6 +131,7 @@ class Organization:
         with self._lock:
             self._jobs.clear()
             self._renders.clear()
+            self._deleted.clear()
 
     def _check_brand_preset(self, name: str) -> None:
         """The messages are documented, the shape around them is not [PR3]."""

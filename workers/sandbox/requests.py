@@ -9,6 +9,7 @@ _ROUTES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"/api/render/?", "/api/render", ("POST",)),
     (r"/api/render/([^/]+)", "/api/render/{id}", ("GET",)),
     (r"/api/uploads", "/api/uploads", ("GET",)),
+    (r"/api/uploads/files/([^/]+)", "/api/uploads/files/{id}", ("GET", "DELETE")),
     (r"/api/organizations/brandings", "/api/organizations/brandings", ("GET",)),
     (r"/media/(.+)", "/media", ("GET", "HEAD")),
     (r"/", "/", ("GET", "HEAD")),

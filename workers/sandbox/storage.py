@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workers.sandbox.films import Film
-from workers.sandbox.organization import Organization
+from workers.sandbox.organization import Organization, file_id
 from workers.sandbox.renders import Render
 
 _MEGABYTE = 1_000_000
@@ -20,7 +20,10 @@ def film_at(organization: Organization, path: str, now: float) -> tuple[str, Fil
         case [render_id, "out.mp4"]:
             render = organization.find_render(render_id)
             served = (
-                render is not None and render.phase(now) == "done" and "gone-file" not in words_of(organization, render)
+                render is not None
+                and render.phase(now) == "done"
+                and "gone-file" not in words_of(organization, render)
+                and not organization.is_deleted(render)
             )
             return (render.id, render.film) if render and served else None
         case _:
@@ -35,13 +38,17 @@ def words_of(organization: Organization, render: Render) -> frozenset[str]:
 
 def uploads(organization: Organization, storage_mb: int, now: float) -> dict[str, Any]:
     """List totals in MB and files in bytes [SEED1, FLIST, FGET]."""
-    done = [render for render in organization.renders() if render.phase(now) == "done"]
+    done = [
+        render
+        for render in organization.renders()
+        if render.phase(now) == "done" and not organization.is_deleted(render)
+    ]
     used = sum(render.film.size for render in done) / _MEGABYTE
     return {
         "subSize": storage_mb,
         "usedSize": round(used, 2),
         "usedSizePercent": round(100 * used / storage_mb, 2),
-        "files": [_file(render) for render in done],
+        "files": [file_document(render) for render in done],
     }
 
 
@@ -50,9 +57,9 @@ def _crop_numbers(organization: Organization, job_id: str) -> range:
     return range(1, len(job.shorts) + 1) if job else range(0)
 
 
-def _file(render: Render) -> dict[str, Any]:
+def file_document(render: Render) -> dict[str, Any]:
     return {
-        "id": f"file_{render.id}",
+        "id": file_id(render),
         "name": f"{render.id}.mp4",
         "type": "video",
         "size": render.film.size,

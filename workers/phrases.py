@@ -1,0 +1,71 @@
+"""What jobs that have ended have in common, as ``squeeze`` leaves it of them. Pure.
+
+A number's phrases are never changed: what was written with them could not be read any more. Better ones get another
+number. What is frequent stands last. Hashes (1, 2, 4) and moments (3) are taken out of it, as they are of a job.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+_FIRST: Final = (
+    b'"id":"msg_\x02","event":"parked_from":"keeping","reason":"the target answered 410: it wan'
+    b'ts no more of this","tries":"1","next_at":"\x03","told":"1","freeing":"1","more_refs":" "'
+    b',"account":"default","delivery_url":"https://","render":"{\\"shorts\\":"{\\"at\\":\x03,\\"even'
+    b't\\":\\"callback\\",\\"receipt\\":\\"\x02\\",\\"duplicate\\":true}","{\\"at\\":\x03,\\"event\\":\\"render.'
+    b'unsure\\",\\"policy\\":\\"retry\\",\\"render\\":1}","{\\"at\\":\x03,\\"event\\":\\"retry\\",\\"step\\":\\'
+    b'"fetch\\",\\"tries\\":1,\\"reason\\":\\"Swiftia answered 503; asking for the job: "{\\"at\\":\x03'
+    b',\\"event\\":\\"delivery.retry\\",\\"delivery\\":1,\\"tries\\":1,\\"status\\":503,\\"reason\\":\\"t'
+    b'he target answered 503\\"}","{\\"at\\":\x03,\\"event\\":\\"parked\\",\\"from\\":\\"keeping\\",\\"reas'
+    b'on\\":\\"","{\\"at\\":\x03,\\"event\\":\\"retried\\",\\"to\\":\\"planned\\"}","{\\"at\\":\x03,\\"event\\":'
+    b'\\"upstream.freed\\",\\"files\\":3}","{\\"at\\":\x03,\\"event\\":\\"crashed\\",\\"attempt\\":1,\\"cras'
+    b'hes\\":1,\\"reason\\":\\""{\\"at\\":\x03,\\"event\\":\\"render.failed\\",\\"render\\":1,\\"reason\\":\\"'
+    b'Swiftia says that the render failed, and no more\\"}","state":"failed","reason":"The vi'
+    b'deo could not be downloaded.","event":"render.failed","event":"job.failed","event":"jo'
+    b'b.parked","facts":"{\\"reason\\":\\"The video could not be downloaded.\\"}","render.done\\"'
+    b',\\"render\\":4,"render.kept\\",\\"render\\":5,"render.started\\",\\"render\\":6,"render.kept\\'
+    b'",\\"render\\":7,\\"delivery\\":6,\\"delivery\\":7,\\"delivery\\":8,[{"created":"\x03","attempt":'
+    b'"1","updated":"\x03","submitted":"1","ref":"","news":"\x03-0","heard_at":"\x03","cost":"","resu'
+    b'lt_sha256":"\x01","upstream_status":"COMPLETED","progress":"1.0","shorts":"3","renders":"'
+    b'3","ended":"1","deliveries":"5","outbox":"6"},[{"created":"\x03","attempt":"4","short":"{'
+    b'\\"id\\":\\"\\",\\"title\\":\\"\\"}","state":"kept","updated":"\x03","render_id":"rnd_","ended":"'
+    b'4","polls":"1","size":"","progress":"1.0","sha256":"\x01"},{"created":"\x03","attempt":"4","'
+    b'short":"{\\"id\\":\\"\\",\\"title\\":\\"\\"}","state":"kept","updated":"\x03","render_id":"rnd_",'
+    b'"ended":"4","polls":"1","size":"","progress":"1.0","sha256":"\x01"},{"created":"\x03","attem'
+    b'pt":"4","short":"{\\"id\\":\\"\\",\\"title\\":\\"\\"}","state":"kept","updated":"\x03","render_id'
+    b'":"rnd_","ended":"4","polls":"1","size":"","progress":"1.0","sha256":"\x01"}],[{"created"'
+    b':"\x03","since":"\x03","attempt":"2","target":"","id":"=","event":"job.completed","facts":"{'
+    b'\\"renders\\":3,\\"shorts\\":3}","state":"delivered","updated":"\x03","status":"204","sent":"'
+    b'1","ended":"2"},{"created":"\x03","since":"\x03","attempt":"2","target":"","id":"=","event":'
+    b'"render.kept","facts":"{\\"short\\":\\"{\\\\\\"id\\\\\\":\\\\\\"\\\\\\",\\\\\\"title\\\\\\":\\\\\\"\\\\\\"}'
+    b'\\",\\"sha256\\":\\"\x04\x01\\",\\"render_id\\":\\"rnd_\\",\\"size\\":,\\"n\\":1}","state":"delivered","u'
+    b'pdated":"\x03","status":"204","sent":"1","ended":"2"},{"created":"\x03","since":"\x03","attempt'
+    b'":"2","target":"","id":"=","event":"render.kept","facts":"{\\"short\\":\\"{\\\\\\"id\\\\\\":\\\\\\'
+    b'"\\\\\\",\\\\\\"title\\\\\\":\\\\\\"\\\\\\"}\\",\\"sha256\\":\\"\x04\x02\\",\\"render_id\\":\\"rnd_\\",\\"s'
+    b'ize\\":,\\"n\\":2}","state":"delivered","updated":"\x03","status":"204","sent":"1","ended":"'
+    b'2"},{"created":"\x03","since":"\x03","attempt":"2","target":"","id":"=","event":"render.kept'
+    b'","facts":"{\\"short\\":\\"{\\\\\\"id\\\\\\":\\\\\\"\\\\\\",\\\\\\"title\\\\\\":\\\\\\"\\\\\\"}\\",\\"sha25'
+    b'6\\":\\"\x04\x03\\",\\"render_id\\":\\"rnd_\\",\\"size\\":,\\"n\\":3}","state":"delivered","updated":"\x03'
+    b'","status":"204","sent":"1","ended":"2"},{"created":"\x03","since":"\x03","attempt":"2","tar'
+    b'get":"","id":"=","event":"job.finished","facts":"{\\"renders\\":{\\"failed\\":0,\\"total\\":'
+    b'3,\\"kept\\":3}}","state":"delivered","updated":"\x03","status":"204","sent":"1","ended":"2'
+    b'"}],["{\\"at\\":\x03,\\"state\\":\\"queued\\",\\"event\\":\\"accepted\\"}","{\\"at\\":\x03,\\"event\\":\\"k'
+    b'nown\\",\\"by\\":\\"submission\\"}","{\\"at\\":\x03,\\"receipt\\":\\"\x02\\",\\"event\\":\\"callback\\"}","'
+    b'{\\"at\\":\x03,\\"event\\":\\"result\\",\\"renders\\":3,\\"shorts\\":3}","{\\"at\\":\x03,\\"delivery\\":1,'
+    b'\\"event\\":\\"delivered\\",\\"of\\":\\"job.completed\\"}","{\\"at\\":\x03,\\"render_id\\":\\"rnd_\\",\\'
+    b'"render\\":1,\\"event\\":\\"render.started\\"}","{\\"at\\":\x03,\\"render_id\\":\\"rnd_\\",\\"render\\'
+    b'":2,\\"event\\":\\"render.started\\"}","{\\"at\\":\x03,\\"render_id\\":\\"rnd_\\",\\"render\\":3,\\"ev'
+    b'ent\\":\\"render.started\\"}","{\\"polls\\":1,\\"size\\":,\\"event\\":\\"render.done\\",\\"render\\'
+    b'":1,\\"at\\":\x03}","{\\"at\\":\x03,\\"render\\":1,\\"event\\":\\"render.kept\\",\\"size\\":}","{\\"polls'
+    b'\\":1,\\"size\\":,\\"event\\":\\"render.done\\",\\"render\\":2,\\"at\\":\x03}","{\\"at\\":\x03,\\"render\\"'
+    b':2,\\"event\\":\\"render.kept\\",\\"size\\":}","{\\"at\\":\x03,\\"delivery\\":2,\\"event\\":\\"deliver'
+    b'ed\\",\\"of\\":\\"render.kept\\"}","{\\"at\\":\x03,\\"delivery\\":3,\\"event\\":\\"delivered\\",\\"of\\"'
+    b':\\"render.kept\\"}","{\\"polls\\":1,\\"size\\":,\\"event\\":\\"render.done\\",\\"render\\":3,\\"at'
+    b'\\":\x03}","{\\"at\\":\x03,\\"render\\":3,\\"event\\":\\"render.kept\\",\\"size\\":}","{\\"failed\\":0,\\"'
+    b'event\\":\\"finished\\",\\"at\\":\x03,\\"renders\\":3}","{\\"at\\":\x03,\\"delivery\\":4,\\"event\\":\\"de'
+    b'livered\\",\\"of\\":\\"render.kept\\"}","{\\"at\\":\x03,\\"delivery\\":5,\\"event\\":\\"delivered\\",\\'
+    b'"of\\":\\"job.finished\\"}"],["{\\"type\\":\\"application\\\\/json\\",\\"receipt\\":\\"\x04\t\\",\\"dupl'
+    b'icate\\":false,\\"size\\":,\\"from\\":\\"\\",\\"hint\\":\\"job_\\",\\"at\\":\x03,\\"agent\\":\\"\\"}"],{'
+    b'"\x04\x00":"\x04\t"},{"":{"state":"linked","job_id":"job_","created":"\x03","claim":"\x01"}}]'
+)
+
+PHRASES: Final[Mapping[int, bytes]] = {1: _FIRST}
