@@ -47,7 +47,7 @@ screenshots: $(VENV)/.dev ## Take every page of the console against the sandbox;
 	@$(BIN)/python -m tests.pictures $(ARGS)
 
 test: check $(VENV)/.s3 ## Everything of `make check`, then all tests, four files at a time
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## Lint, formatting, types and import contracts
 	$(BIN)/ruff check .

@@ -46,6 +46,8 @@ from workers.work import (
     UPSTREAM,
 )
 
+pytestmark = pytest.mark.slow
+
 STEPS: Final = 40
 EXAMPLES: Final = 100
 # Every subject comes to rest within so many passes of the clock, if nothing fails any more.
