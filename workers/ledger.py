@@ -306,7 +306,7 @@ class Ledger:
         return int(self._run("retry", {"subject": str(subject), **carried()}))
 
     def redeliver(self, subject: DeliverySubject) -> bool:
-        """Send again what was delivered or parked. False if it is on its way already, or not there."""
+        """Send again what was delivered or parked, when its turn comes. False if it is on its way, or not there."""
         return bool(self._run("redeliver", {"subject": str(subject), **carried()}))
 
     def parked_deliveries(self, *, since_ms: int, most: int) -> list[DeliverySubject]:

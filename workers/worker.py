@@ -1,9 +1,10 @@
-"""A worker process: one lane, one RQ queue, one forked work-horse per step.
+"""A worker process: one lane, one RQ queue, one forked work-horse per shift of steps.
 
 One queue per process, because RQ loses a job that it takes from two queues at once if it dies at that moment. A
-work-horse per step, because a step that takes its process down (out of memory, a fault in a library) must not take the
-worker along. Neither matters for the truth: that is in the ledger, and a nudge that is lost comes back by the lease.
-What the worker sees of the end of a horse it tells the ledger, so that nobody has to wait for the lease.
+work-horse, because a step that takes its process down (out of memory, a fault in a library) must not take the worker
+along; for a shift of steps (``shift.py``), because a fork costs more than most steps (``deploy/scaling.md``). None of
+it matters for the truth: that is in the ledger, and a nudge that is lost comes back by the lease. What the worker sees
+of the end of a horse it tells the ledger, so that nobody has to wait for the lease.
 """
 
 import os
