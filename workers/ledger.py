@@ -43,7 +43,7 @@ from workers.records import Accepted, Dispatched, Event, Freeing, Record, storab
 from workers.scripts import Scripts
 from workers.work import CLASSES, UPSTREAM
 
-_ERASED_REMEMBERED_S = 30 * 86_400
+ERASED_REMEMBERED_S = 30 * 86_400
 
 
 class NotReplicated(LedgerUnavailable):
@@ -348,7 +348,7 @@ class Ledger:
     def _of_erase(
         self, subject: Subject, *, fence: int, old_ms: int | None = None, attempt: str | None = None
     ) -> dict[str, object]:
-        remember_ms = _ERASED_REMEMBERED_S * 1000
+        remember_ms = ERASED_REMEMBERED_S * 1000
         asked = {"subject": str(subject), "fence": fence, "old_ms": old_ms, "attempt": attempt}
         return {**asked, "remember_ms": remember_ms}
 

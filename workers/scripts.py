@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -148,6 +148,15 @@ class Scripts:
 
     def run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
         return self._script(name)(args=[_text(arguments), *binary])
+
+    def run_many(self, name: str, calls: Sequence[tuple[Mapping[str, object], Sequence[bytes]]]) -> list[Any]:
+        """Run a script with each of these, in that order and at one go; others may come between."""
+        pipeline: Any = self._connection.pipeline(transaction=False)
+        script = self._script(name)
+        for arguments, binary in calls:
+            script(args=[_text(arguments), *binary], client=pipeline)
+        answers: list[Any] = pipeline.execute()
+        return answers
 
     def run_replicated(self, replicas: int, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
         """Run a script and wait a moment for ``replicas`` replicas; return its answer and how many have the write."""
