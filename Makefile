@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKED := install --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format screenshots bench bench-budget bench-limiter bench-large bench-million api-fuzz chaos lock install-hooks
+.PHONY: help run demo test check format screenshots bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos lock install-hooks
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ demo: $(VENV)/.run ## See it work: one job from submission to video files, again
 
 bench: $(VENV)/.run ## Measure this machine: callbacks acknowledged and jobs carried through
 	@exec $(BIN)/swiftia-receiver bench $(ARGS)
+
+bench-door: $(VENV)/.dev ## How fast a callback is acknowledged, beside gunicorn doing nothing and others (ARGS="--quick", "--pages 50 --json FILE")
+	@$(BIN)/python -m tests.bench.door $(ARGS)
 
 bench-budget: $(VENV)/.dev ## What a request is worth: our looks beside five ways of polling (30 minutes; ARGS=--quick, "--work 1", --plan)
 	@$(BIN)/python -m tests.bench $(ARGS)

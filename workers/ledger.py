@@ -26,6 +26,7 @@ Times are milliseconds of Redis's own clock, so machines whose clocks differ agr
 """
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -39,8 +40,9 @@ from workers.identifiers import DeliverySubject, JobSubject, RefSubject, Subject
 from workers.nudges import templates
 from workers.outbox import NOTHING, Outbox
 from workers.parking import group_of
-from workers.records import Accepted, Dispatched, Event, Freeing, Record, storable, text_fields
-from workers.scripts import Scripts
+from workers.pipeline import Pipeline
+from workers.records import Accepted, Callback, Dispatched, Event, Freeing, Record, storable, text_fields
+from workers.scripts import Scripts, packed
 from workers.work import CLASSES, UPSTREAM
 
 ERASED_REMEMBERED_S = 30 * 86_400
@@ -94,6 +96,25 @@ class Ledger:
         arguments = {"ref": ref, "job": job_id, "account": account, "receipt": receipt, "digest": digest}
         answer = self._keep("accept", {**arguments, "meta": dict(meta)}, body)
         return Accepted(*(part.decode() for part in answer))
+
+    def pipeline(self) -> Pipeline | None:
+        """A way for callbacks that nobody waits on; None where the word of the primary alone is not enough."""
+        if self._ack_replicas:
+            return None
+        sha = self._scripts.sha("accept").encode()
+
+        def words(callback: Callback) -> tuple[bytes, bytes, bytes]:
+            arguments = {
+                "ref": callback.ref,
+                "job": callback.job_id,
+                "account": callback.account,
+                "receipt": callback.receipt,
+                "digest": callback.digest,
+                "meta": dict(callback.meta),
+            }
+            return sha, packed(self._timed(arguments)), callback.body
+
+        return Pipeline(self._redis, words, lambda: self._scripts.load("accept"), clock=time.monotonic)
 
     def open_ref(self, ref: str, *, state: str, fields: Mapping[str, object], due_ms: int | None) -> bool:
         """Write down a ref before anybody hears of it. False if it is there already."""
