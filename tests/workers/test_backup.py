@@ -341,3 +341,16 @@ def test_a_render_whose_start_was_open_follows_render_when_unsure(make_station, 
     station.until(lambda: station.settled(job))
     assert ("render.unsure" in station.events(job)) is (unsure == "retry")
     assert station.state(job) == ("finished" if unsure == "retry" else "parked")
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parent / "backups").glob("*.backup")), ids=lambda path: path.stem
+)
+def test_a_backup_of_each_version_that_there_was_is_put_back(file, here, there):
+    """Each is of the ledger of 0.1.0, with one callback in the spool and one file."""
+    assert there.restore(file).holds
+    dumps.restore(here.redis, FILES[0])
+    assert contents(there.redis) == contents(here.redis)
+    (waiting,) = there.spool.oldest(9)
+    assert (waiting.receipt, waiting.body) == ("of-version-1", b"\xff{}")
+    assert there.artifacts.get(artifact_path("jobs/job_kept/result.json")) == b"{}"
