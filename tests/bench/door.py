@@ -201,7 +201,9 @@ def main(arguments: list[str]) -> int:
     number, seconds = (2, 2.0) if given.quick else (given.rounds, given.seconds)
     peers = PEERS.exists()
     if not peers:
-        sys.stdout.write("without celery and arq: make .venv/.bench installs them\n")
+        sys.stdout.write(
+            "without celery and arq, which need fastapi, uvicorn, arq, celery, flask and gunicorn in .venv/bench\n"
+        )
     with tempfile.TemporaryDirectory(prefix="door-", dir="/tmp") as name:
         found = run(Path(name), given, number, seconds, peers=peers)
     show([HEADS, *rows(found["rounds"])])

@@ -116,6 +116,8 @@ class Knocker:
                     break
                 free.popleft().send(request, began + sent / rate)
                 sent, busy = sent + 1, busy + 1
+            if sent >= total and not busy:
+                break
             wait = 10.0 if sent >= total or not free else max(0.0, began + sent / rate - time.perf_counter())
             for line, status in self._heard(found, wait):
                 busy -= 1
