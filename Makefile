@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKED := install --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format screenshots bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos lock install-hooks
+.PHONY: help run demo test check format screenshots bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos lock install-hooks bench-drain
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ bench-budget: $(VENV)/.dev ## What a request is worth: our looks beside five way
 
 bench-limiter: $(VENV)/.dev ## Is the request allowance used up and never overrun? (12 minutes; ARGS="--seconds 30 --json FILE")
 	@$(BIN)/python -m tests.bench.limiter $(ARGS)
+
+bench-drain: $(VENV)/.dev ## Callbacks to kept results with 1, 2 and 4 workers, by shift and by fork, beside RQ (3 minutes; ARGS="--seconds 3 --json FILE")
+	@$(BIN)/python -m tests.bench.drain $(ARGS)
 
 bench-large: $(VENV)/.dev $(VENV)/.s3 ## One file of 2 GiB to a disk and to S3, over a cut and a kill; ARGS=64: of so many MiB
 	@$(BIN)/python -m tests.bench.large $(ARGS)

@@ -22,6 +22,7 @@ from workers.notify import Notifier
 from workers.nudges import StepJob, queue
 from workers.pulse import Laps, keep_telling
 from workers.settings import Settings
+from workers.shift import Length
 from workers.stepworker import StepWorker
 from workers.wiring import build, open_ledger, redis_url
 
@@ -74,8 +75,11 @@ def work(worker: StepWorker, grace_s: float) -> None:
     worker.work(logging_level="WARNING", with_scheduler=False)
 
 
-def run_worker(settings: Settings, lane: str, notifier: Notifier) -> None:
-    """Work on one lane until SIGTERM. Everything is built before the forks, so that a work-horse starts at once."""
+def run_worker(settings: Settings, lane: str, notifier: Notifier, *, shift: Length | None = None) -> None:
+    """Work on one lane until SIGTERM. Everything is built before the forks, so that a work-horse starts at once.
+
+    ``shift``: how long a work-horse goes on with the next steps.
+    """
     laps = Laps()
     keep_telling(notifier, laps.any_new)
     exporting.start(f"worker-{lane}", forks=True)
@@ -84,7 +88,7 @@ def run_worker(settings: Settings, lane: str, notifier: Notifier) -> None:
     services = build(settings, redis)
     jobs.bind(services.attempts)
     last_words = open_ledger(settings, services.upstreams.accounts, web_redis(url))
-    worker = step_worker(redis, lane, last_words=last_words, laps=laps)
+    worker = step_worker(redis, lane, last_words=last_words, laps=laps, shift=shift)
     notifier.ready()
     _log.info("worker.started", lane=lane)
     work(worker, settings.grace_seconds)
