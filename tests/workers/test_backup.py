@@ -14,10 +14,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from receiver.cli import cli
 from tests.workers.ledgers import dumps
 from tests.workers.test_earlier_ledgers import FILES, succeed
 from tests.workers.test_ledger_machine import (
@@ -216,7 +218,7 @@ def refused(place: Place, path: Path, spoilt: bytes) -> bool:
 
 
 @given(st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_byte_that_is_another_one_is_noticed(small, there, tmp_path, data):
     at = data.draw(st.integers(0, len(small) - 1))
     spoilt = bytearray(small)
@@ -225,7 +227,7 @@ def test_any_byte_that_is_another_one_is_noticed(small, there, tmp_path, data):
 
 
 @given(st.data())
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_that_was_cut_off_or_goes_on_is_refused(small, there, tmp_path, data):
     cut = data.draw(st.integers(0, len(small) - 1))
     more = data.draw(st.binary(min_size=1, max_size=40))
@@ -354,3 +356,21 @@ def test_a_backup_of_each_version_that_there_was_is_put_back(file, here, there):
     (waiting,) = there.spool.oldest(9)
     assert (waiting.receipt, waiting.body) == ("of-version-1", b"\xff{}")
     assert there.artifacts.get(artifact_path("jobs/job_kept/result.json")) == b"{}"
+
+
+def test_the_commands_move_an_installation_with_a_valkey_of_its_own(small, tmp_path):
+    """The embedded server is started for it, and stopped. Another callback key is told of."""
+
+    def run(data: str, *words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(cli, list(words), obj={"DATA_DIR": str(tmp_path / data)}, catch_exceptions=False)
+        assert done.exit_code == code, done.output
+        return done.output
+
+    (tmp_path / "first").write_bytes(small)
+    assert "those that differ: none" in run("old", "restore", str(tmp_path / "first"))
+    assert "1 jobs, 1 callbacks of the spool" in run("old", "backup", str(tmp_path / "second"), "--files")
+    told = run("new", "restore", str(tmp_path / "second"))
+    assert "those that differ: none" in told
+    assert "No CALLBACK_KEYS of this installation" in told
+    assert "--replace" in run("new", "restore", str(tmp_path / "second"), code=1)
+    run("new", "restore", str(tmp_path / "second"), "--replace")
