@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKED := install --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format screenshots bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos lock install-hooks bench-drain
+.PHONY: help run demo test check format screenshots settings-table bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos lock install-hooks bench-drain
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ check: $(VENV)/.dev ## Lint, formatting, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+settings-table: $(VENV)/.dev ## Write the README's table of settings anew, from workers/settings.py
+	@$(BIN)/python -m tests.settings_table
 
 format: $(VENV)/.dev ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -8,6 +8,7 @@ import pytest
 from receiver.cli import COMMANDS
 from receiver.description.console import SCREENS
 from receiver.description.document import ROUTES
+from tests.settings_table import with_table
 from workers.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +51,14 @@ def test_every_setting_is_in_the_example():
 
 def test_every_setting_is_in_the_readme_once():
     assert sorted(first_cells("Settings")) == sorted(known())
+
+
+def test_the_table_of_settings_is_that_of_the_settings():
+    assert with_table(README) == README, "stale; run: make settings-table"
+
+
+def test_every_setting_says_what_it_is():
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
 def test_the_example_states_the_defaults():

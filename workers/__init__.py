@@ -57,7 +57,7 @@ Rules without any IO
     accounts        several organizations, read by accountfile; upstreams: the wire, budget and rules of one
     standing, verdicts                                                           of the budget: what it shows and hears
     signing, tokens                                                              who is it from (diagnosis: why not)
-    settings        the environment, read once          keyring  secrets of our own     logs, redaction  what is told
+    settings        the environment, read once (units)  keyring  secrets of our own     logs, redaction  what is told
     origin          whose work is being done (ids)  tracing  spans, if wanted      exporting        where they go
     lognames        every event that is logged
 
