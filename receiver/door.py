@@ -19,9 +19,9 @@ from workers import tracing
 from workers.errors import InvalidInput, LedgerUnavailable, ServiceError, SpoolUnavailable, Unauthorized
 from workers.intake import Intake
 from workers.keyring import Keyring
-from workers.ledger import carried
 from workers.payloads import read_hint
 from workers.records import Accepted, Callback
+from workers.scribe import carried
 from workers.signing import verify
 from workers.tokens import read_token, shared_account
 

@@ -27,9 +27,9 @@ from workers.copies import Copies, now_ms
 from workers.disk import Disk
 from workers.errors import StoreUnavailable
 from workers.identifiers import JobSubject, RefSubject, is_job_id, is_ref
-from workers.ledger import ERASED_REMEMBERED_S
 from workers.reader import Reader
 from workers.spool import Spool
+from workers.upkeep import ERASED_REMEMBERED_S
 
 _ROWS: Final = 20
 _WORDS: Final = 1000
