@@ -25,7 +25,7 @@ demo: $(VENV)/.run ## See it work: one job from submission to video files, again
 bench: $(VENV)/.run ## Measure this machine: callbacks acknowledged and jobs carried through
 	@exec $(BIN)/swiftia-receiver bench $(ARGS)
 
-bench-door: $(VENV)/.dev ## How fast a callback is acknowledged, beside gunicorn doing nothing and others (ARGS="--quick", "--pages 50 --json FILE")
+bench-door: $(VENV)/.dev $(VENV)/.bench ## How fast a callback is acknowledged, beside gunicorn doing nothing and others (ARGS="--quick", "--pages 50 --json FILE")
 	@$(BIN)/python -m tests.bench.door $(ARGS)
 
 bench-budget: $(VENV)/.dev ## What a request is worth: our looks beside five ways of polling (30 minutes; ARGS=--quick, "--work 1", --plan)
@@ -83,6 +83,7 @@ lock: $(VENV)/.lock ## Lock the dependencies of pyproject.toml anew; newest vers
 	$(UV_COMPILE) $(ARGS) --group build --output-file requirements/build.txt
 	$(UV_COMPILE) $(ARGS) --group lock --output-file requirements/lock.txt
 	$(UV_COMPILE) $(ARGS) --group s3 --output-file requirements/s3.txt
+	$(UV_COMPILE) $(ARGS) --group bench --output-file requirements/bench.txt
 
 # The stamps below make a second call instant; a changed lock file installs what changed.
 
@@ -110,6 +111,13 @@ $(VENV)/.s3: $(VENV)/.python requirements/s3.txt
 	@echo "Installing the S3 server of the tests into $(VENV)/s3"
 	@$(BIN)/python -m venv $(VENV)/s3
 	@$(VENV)/s3/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/s3.txt
+	@touch $@
+
+# What the door is measured beside, and nothing of the service.
+$(VENV)/.bench: $(VENV)/.python requirements/bench.txt
+	@echo "Installing what the door is measured beside into $(VENV)/bench"
+	@$(BIN)/python -m venv $(VENV)/bench
+	@$(VENV)/bench/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/bench.txt
 	@touch $@
 
 $(VENV)/.lock: $(VENV)/.python requirements/lock.txt

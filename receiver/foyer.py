@@ -13,6 +13,7 @@ from gunicorn import http  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
 
 from receiver import knock
+from receiver.leaving import Leaving
 from receiver.malformed import Worker
 from receiver.porter import Guest, Porter
 from workers.errors import ServiceError
@@ -23,10 +24,25 @@ PORTER: Final = "porter"
 # How long a new connection may be silent: what gunicorn gives it in a thread and in its loop.
 _FIRST_S: Final = 10.0
 _LOOK_S: Final = 0.1
+# How long a stop leaves open what is idle: for a request that is on its way, which would be lost for its sender.
+_LAST_S: Final = 0.5
+
+
+class Visit(TConn):  # type: ignore[misc]  # gunicorn has no types
+    def __init__(self, leaving: Leaving, *connection: Any) -> None:
+        super().__init__(*connection)
+        self._leaving = leaving
+
+    def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - as gunicorn calls it
+        if graceful:
+            self._leaving.see_off(self.sock)
+        else:
+            super().close()
 
 
 class Foyer(Worker):
     _porter: Porter | None = None
+    _leaving: Leaving
 
     def run(self) -> None:
         extensions = getattr(self.wsgi, "extensions", {})
@@ -36,6 +52,7 @@ class Foyer(Worker):
         if self._porter is not None:
             self._porter.listen = lambda sock: self.poller.register(sock, selectors.EVENT_READ, self._heard)
             self._porter.unlisten = self.poller.unregister
+        self._leaving = Leaving(self.poller)
         super().run()
 
     def accept(self, listener: Any) -> None:
@@ -49,9 +66,8 @@ class Foyer(Worker):
                 return
             raise
         self.nr_conns += 1
-        conn = TConn(self.cfg, sock, address, listener.getsockname())
+        conn = Visit(self._leaving, self.cfg, sock, address, listener.getsockname())
         conn.timeout = time.monotonic() + _FIRST_S
-        conn.is_door = True
         self.pending_conns.append(conn)
         self.poller.register(sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
@@ -68,7 +84,7 @@ class Foyer(Worker):
 
     def _knocks(self, conn: Any, among: Any) -> bool:
         """Whether what came is the porter's; else nothing has happened to it."""
-        if self._porter is None or not self.alive or not getattr(conn, "is_door", False):
+        if self._porter is None or not self.alive or not isinstance(conn, Visit):
             return False
         try:
             raw = conn.sock.recv(knock.MOST_BYTES)
@@ -95,6 +111,14 @@ class Foyer(Worker):
         super().wait_for_and_dispatch_events(min(timeout, _LOOK_S) if self._porter.waits else timeout)
         for guest in self._porter.turn():
             self._send_off(guest)
+        self._leaving.look()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Called once, when a stop begins: what is idle, or has not said anything yet, does not hold it up."""
+        deadline = min(deadline, time.monotonic() + _LAST_S)
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
 
     def _heard(self, _sock: socket.socket) -> None:
         if self._porter is None:

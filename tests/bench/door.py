@@ -3,11 +3,12 @@
     nothing    gunicorn and Flask, and nothing that is kept: the ceiling
     tutorial   ``queue.enqueue`` in a view of Flask
     celery     ``.delay()`` in a view of Flask
-    arq        FastAPI on uvicorn, ``enqueue_job``
+    arq        FastAPI on uvicorn, ``enqueue_job`` (it and celery: requirements/bench.txt)
     ours       by how the Redis behind it writes, and with one replica to wait for
 
 Two server processes each. Every request is a callback that never came before, with a body of some 600 bytes. All are
 up all the time; what is not measured does nothing. Ratios are within a round, and the median of the rounds is shown.
+Interrupted, it shows what it has; ``--json`` is written anew after each part.
 """
 
 import argparse
@@ -16,23 +17,28 @@ import itertools
 import json
 import os
 import secrets
+import signal
 import socket
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
+
 from tests.bench.delays import delayed
 from tests.bench.knocks import Answers, Knocker
-from tests.bench.stalls import KEY, Stall, Store, all_up, cpu_of, gunicorn, ours, uvicorn
+from tests.bench.stalls import KEY, Stall, Store, all_up, cpu_of, gunicorn, ours, pss_of, rss_of, uvicorn
 from tests.chaos.machine import ROOT
 from workers.tokens import new_ref, token
 
 PEERS = ROOT / ".venv" / "bench" / "bin" / "python"
 CONNECTIONS = 32
+WARM = 5000  # more than any has answered in the half second before it is measured
 ROUND_TRIP_S = 0.002
 
 
@@ -82,17 +88,17 @@ def _ours(name: str, folder: Path, store: Store, **more: str) -> Stall:
     return Stall(name, [sys.executable, "-P", "-m", "receiver", "web"], folder, store, ours(folder, **more))
 
 
-def one_round(stall: Stall, seconds: float, guess: int) -> dict[str, Any]:
+def one_round(stall: Stall, seconds: float) -> dict[str, Any]:
     """The peak first, then half of it."""
-    made = requests(guess)
     if stall.store:
         stall.store.clear()
     with contextlib.closing(Knocker(stall.port, CONNECTIONS)) as knocker:
-        knocker.closed(made, 0.5)
+        first = knocker.closed(requests(WARM), 0.5)
+        made = requests(CONNECTIONS + int(first.rate * 1.5 * seconds))
         web, redis = stall.cpu(), cpu_of(stall.store.pid) if stall.store else 0.0
         peak = knocker.closed(made, seconds)
         web, redis = stall.cpu() - web, (cpu_of(stall.store.pid) - redis) if stall.store else 0.0
-        half = knocker.paced(made, seconds, peak.rate / 2)
+        half = knocker.paced(requests(int(peak.rate / 2 * seconds) + 1), seconds, peak.rate / 2)
     return {
         "rate": peak.rate,
         "web_ms": web / max(1, len(peak.late)) * 1000,
@@ -101,7 +107,8 @@ def one_round(stall: Stall, seconds: float, guess: int) -> dict[str, Any]:
         "p99": peak.percentile(0.99),
         "half_p50": half.percentile(0.5),
         "half_p99": half.percentile(0.99),
-        "rss": stall.largest_rss(),
+        "rss": stall.largest(rss_of),
+        "pss": stall.largest(pss_of),
         "refused": {**peak.refused, **half.refused},
         "broken": peak.broken + half.broken,
         "sent": len(peak.late) + len(half.late),
@@ -109,7 +116,10 @@ def one_round(stall: Stall, seconds: float, guess: int) -> dict[str, Any]:
 
 
 def far_away(folder: Path, seconds: float, *, peers: bool) -> dict[str, float]:
-    """The median latency of one connection where each command to Redis takes 2 ms there and back, in milliseconds."""
+    """The median latency of one connection where each command to Redis takes 2 ms there and back, in milliseconds.
+
+    ``a PING``: what such a way takes here, with the delays that this machine adds.
+    """
     store = Store(folder / "v", "no")
     store.start()
     with delayed(f"http://127.0.0.1:{store.port}", ROUND_TRIP_S / 2, seed=1, least_s=ROUND_TRIP_S / 2) as wire:
@@ -124,14 +134,21 @@ def far_away(folder: Path, seconds: float, *, peers: bool) -> dict[str, float]:
                 Stall("celery", gunicorn("with_celery", PEERS), folder / "celery", store, {"REDIS_URL": url}),
                 Stall("arq", uvicorn("with_arq", PEERS), folder / "arq", store, {"REDIS_URL": url}),
             ]
-        late: dict[str, list[float]] = {stall.name: [] for stall in stalls}
-        with all_up([store], stalls):
+        late: dict[str, list[float]] = {"a PING": [], **{stall.name: [] for stall in stalls}}
+        with all_up([store], stalls), contextlib.closing(Redis.from_url(url)) as client:
             for _, stall in itertools.product(range(3), stalls):
+                late["a PING"] += [_pinged(client) for _ in range(100)]
                 with contextlib.closing(Knocker(stall.port, 1)) as knocker:
                     made = requests(int(seconds * 700))
                     knocker.closed(made, 0.3)
                     late[stall.name] += knocker.closed(made, seconds / 3).late
     return {name: statistics.median(each) * 1000 for name, each in late.items()}
+
+
+def _pinged(client: Redis) -> float:
+    began = time.perf_counter()
+    client.ping()
+    return time.perf_counter() - began
 
 
 def pages(stall: Stall, number: int, seconds: float, rate: float) -> dict[str, float]:
@@ -158,16 +175,21 @@ def _page(port: int) -> Iterator[None]:
         yield
 
 
-HEADS = ["", "req/s", ": nothing", "web ms", ": tutorial", "redis ms", "p50", "p99", "half p99", "RSS MiB", "not 2xx"]
+HEADS = [
+    *("", "req/s", ": nothing", "web ms", ": tutorial", "redis ms"),
+    *("p50", "p99", "half p99", "RSS MiB", "PSS", "not 2xx"),
+]
 
 
 def rows(rounds: list[dict[str, dict[str, Any]]]) -> list[list[str]]:
     def median(name: str, key: str, base: str | None = None) -> float:
-        return statistics.median(each[name][key] / (each[base][key] if base else 1.0) for each in rounds)
+        both = [each for each in rounds if name in each and (base is None or base in each)]
+        ratios = [each[name][key] / (each[base][key] if base else 1.0) for each in both]
+        return statistics.median(ratios) if ratios else float("nan")
 
     found = []
-    for name in rounds[0]:
-        refused = sum(sum(each[name]["refused"].values()) + each[name]["broken"] for each in rounds)
+    for name in dict.fromkeys(itertools.chain.from_iterable(rounds)):
+        refused = sum(sum(each[name]["refused"].values()) + each[name]["broken"] for each in rounds if name in each)
         found.append([
             name,
             f"{median(name, 'rate'):.0f}",
@@ -175,7 +197,7 @@ def rows(rounds: list[dict[str, dict[str, Any]]]) -> list[list[str]]:
             f"{median(name, 'web_ms'):.3f}",
             f"{median(name, 'web_ms', 'tutorial, no file'):.2f}",
             f"{median(name, 'redis_ms'):.3f}",
-            *(f"{median(name, key):.1f}" for key in ("p50", "p99", "half_p99", "rss")),
+            *(f"{median(name, key):.1f}" for key in ("p50", "p99", "half_p99", "rss", "pss")),
             str(refused),
         ])  # fmt: skip
     return found
@@ -183,6 +205,7 @@ def rows(rounds: list[dict[str, dict[str, Any]]]) -> list[list[str]]:
 
 def show(table: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    sys.stdout.write("\n")
     for row in table:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         sys.stdout.write("  ".join(cells) + "\n")
@@ -193,50 +216,61 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make bench-door", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="two short rounds")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each part of a round lasts (5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each part of a round lasts (3)")
     parser.add_argument("--pages", type=int, default=0, metavar="N", help="also with N open pages of the console")
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="those with this in their name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     given = parser.parse_args(arguments)
-    number, seconds = (2, 2.0) if given.quick else (given.rounds, given.seconds)
-    peers = PEERS.exists()
-    if not peers:
-        sys.stdout.write(
-            "without celery and arq, which need fastapi, uvicorn, arq, celery, flask and gunicorn in .venv/bench\n"
-        )
+    if given.quick:
+        given.rounds, given.seconds = 2, 2.0
+    if not PEERS.exists():
+        sys.stdout.write("without celery and arq, which `make .venv/.bench` installs\n")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    found: dict[str, Any] = {"cpus": os.cpu_count(), "load": os.getloadavg(), "rounds": []}
+    whole = True
     with tempfile.TemporaryDirectory(prefix="door-", dir="/tmp") as name:
-        found = run(Path(name), given, number, seconds, peers=peers)
+        try:
+            for _ in run(Path(name), given, found, peers=PEERS.exists()):
+                write(found, given.json)
+        except KeyboardInterrupt:
+            whole = False
+    found["load_after"] = os.getloadavg()
+    write(found, given.json)
+    sys.stdout.write(f"\nThe median of {len(found['rounds'])} rounds{'' if whole else ', interrupted'}:\n")
     show([HEADS, *rows(found["rounds"])])
-    for title in ("far_away", "pages"):
+    for title in ("far_away", "pages", "failed"):
         if found.get(title):
             sys.stdout.write(f"{title}: {json.dumps(found[title])}\n")
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
-    return 0
+    return 0 if whole and not found.get("failed") else 1
 
 
-def run(folder: Path, given: argparse.Namespace, number: int, seconds: float, *, peers: bool) -> dict[str, Any]:
+def write(found: dict[str, Any], path: Path | None) -> None:
+    if path:
+        path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def run(folder: Path, given: argparse.Namespace, found: dict[str, Any], *, peers: bool) -> Iterator[None]:
+    """Add to ``found``, and say so after each part. One contestant that fails does not end the others."""
     held = contest(folder, peers=peers)
     words = [*given.only, "nothing", "tutorial, no file"] if given.only else []
     stalls = [stall for stall in held.stalls if not words or any(word in stall.name for word in words)]
-    rounds: list[dict[str, dict[str, Any]]] = []
-    found: dict[str, Any] = {"cpus": os.cpu_count(), "load": os.getloadavg(), "rounds": rounds}
     with all_up(list(held.stores.values()), stalls):
-        rates = dict.fromkeys((stall.name for stall in stalls), 3000.0)
-        for _ in range(number):
-            rounds.append({})
+        for _ in range(given.rounds):
+            found["rounds"].append({})
             for stall in stalls:
-                guess = int(rates[stall.name] * 1.3 * (1.5 * seconds + 0.7))
-                rounds[-1][stall.name] = one_round(stall, seconds, guess)
-                rates[stall.name] = max(500.0, rounds[-1][stall.name]["rate"])
-            show([HEADS, *rows(rounds[-1:])])
+                try:
+                    found["rounds"][-1][stall.name] = one_round(stall, given.seconds)
+                except (OSError, ArithmeticError) as error:
+                    found.setdefault("failed", {})[stall.name] = repr(error)
+                yield
+            show([HEADS, *rows(found["rounds"][-1:])])
         if given.pages:
             stall = next(stall for stall in stalls if stall.name == "ours, always")
-            found["pages"] = pages(stall, given.pages, seconds, rates[stall.name] / 4)
+            rate = found["rounds"][-1][stall.name]["rate"] / 4
+            found["pages"] = pages(stall, given.pages, given.seconds, rate)
+            yield
     if not given.only:
-        found["far_away"] = far_away(folder / "far", seconds, peers=peers)
-    found["load_after"] = os.getloadavg()
-    return found
+        found["far_away"] = far_away(folder / "far", given.seconds, peers=peers)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,9 +110,9 @@ class Stall:
     def cpu(self) -> float:
         return sum(cpu_of(pid) for pid in self.pids)
 
-    def largest_rss(self) -> float:
-        """In MiB, of the processes that serve."""
-        return max(rss_of(pid) for pid in self.pids[1:] or self.pids)
+    def largest(self, of: Callable[[int], float]) -> float:
+        """Of the processes that serve."""
+        return max(of(pid) for pid in self.pids[1:] or self.pids)
 
 
 def gunicorn(app: str, python: Path = Path(sys.executable)) -> list[str]:
@@ -122,8 +122,7 @@ def gunicorn(app: str, python: Path = Path(sys.executable)) -> list[str]:
 
 
 def uvicorn(app: str, python: Path) -> list[str]:
-    return [str(python), "-m", "uvicorn", "--workers", "2", "--port", "@PORT@", "--log-level", "warning",
-            f"tests.bench.doors.{app}:app"]  # fmt: skip
+    return [str(python), "-m", "tests.bench.doors.two_uvicorns", f"tests.bench.doors.{app}:app", "@PORT@"]
 
 
 def ours(folder: Path, **more: str) -> dict[str, str]:
@@ -170,11 +169,20 @@ def cpu_of(pid: int) -> float:
 
 
 def rss_of(pid: int) -> float:
+    """In MiB."""
+    return _kib(f"/proc/{pid}/status", "VmRSS:") / 1024
+
+
+def pss_of(pid: int) -> float:
+    """In MiB; of what several processes share, a part each."""
+    return _kib(f"/proc/{pid}/smaps_rollup", "Pss:") / 1024
+
+
+def _kib(path: str, label: str) -> int:
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-    return 0.0
+        lines = (line.split() for line in Path(path).read_text().splitlines())
+        return next((int(words[1]) for words in lines if words[0] == label), 0)
+    return 0
 
 
 @contextlib.contextmanager
@@ -187,6 +195,9 @@ def all_up(stores: list[Store], stalls: list[Stall]) -> Iterator[None]:
             stall.start()
         yield
     finally:
+        for stall in stalls:
+            if stall.process and stall.process.poll() is None:
+                stall.process.terminate()  # all of them at once, so that their stops pass together
         for stall in stalls:
             stall.stop()
         for store in stores:

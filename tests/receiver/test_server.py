@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from receiver import server
+from tests.bench.stalls import below
 from workers.settings import Settings
 from workers.tokens import token
 from workers.valkey import EmbeddedValkey
@@ -296,6 +297,44 @@ def test_a_stop_lets_requests_end(tmp_path, valkey_server, redis, eventually):
         assert redis.hvals(f"sr:bodies:ref:{REF}") == [b"1234567890"]
     finally:
         stop(running)
+
+
+@pytest.mark.usefixtures("redis")
+@pytest.mark.parametrize("all_at_once", [False, True], ids=["the arbiter", "all"])
+def test_a_stop_does_not_wait_for_those_who_do_not_hang_up(tmp_path, valkey_server, eventually, all_at_once):
+    running = start(tmp_path, valkey_server.url, ["-c", PROGRAM], WEB_CONCURRENCY="2", GRACE_SECONDS="60")
+    plain = head("Content-Length: 2") + b"{}"
+    try:
+        eventually(running.alive, timeout=30)
+        with contextlib.ExitStack() as stack:
+            silent, *idle = [stack.enter_context(running.connect()) for _ in range(21)]
+            for sock in idle:
+                sock.sendall(plain)
+                assert status(received(sock)) == 202
+            workers = below(running.process.pid)[1:]
+            for pid in [running.process.pid, *(workers if all_at_once else [])]:
+                os.kill(pid, signal.SIGTERM)
+            # They are answered if they come before the end, and keep their own sides open in any case.
+            for sock in idle[1:]:
+                with contextlib.suppress(OSError):
+                    sock.sendall(plain)
+            assert running.process.wait(8) == 0
+            assert {status(received(sock)) for sock in idle[1:]} <= {0, 202}
+            assert received(idle[0]) == received(silent) == b""
+    finally:
+        stop(running)
+
+
+@pytest.mark.usefixtures("redis")
+def test_a_client_that_does_not_hang_up_holds_up_nobody(web):
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(web.connect()) for _ in range(40)]
+        for sock in clients:
+            # What comes behind is for nobody, and nobody waits for more of it.
+            sock.sendall(head("Content-Length: 2", "Connection: close") + b"{}" + b"x" * 100)
+        for sock in clients:
+            assert status(received(sock)) == 202
+        assert web.ask("GET", "/healthz")[0] == 200
 
 
 @pytest.mark.usefixtures("redis")
