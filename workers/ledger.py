@@ -41,7 +41,7 @@ from workers.nudges import templates
 from workers.outbox import NOTHING, Outbox
 from workers.parking import group_of
 from workers.pipeline import Pipeline
-from workers.records import Accepted, Callback, Dispatched, Event, Freeing, Record, storable, text_fields
+from workers.records import Accepted, Callback, Dispatched, Event, Freeing, Pass, Record, storable, text_fields
 from workers.scripts import Scripts, packed
 from workers.work import CLASSES, UPSTREAM
 
@@ -287,13 +287,17 @@ class Ledger:
         return bool(self._run("lost", arguments))
 
     def dispatch(self, lane: str, account: str = "", *, most: int, turn: bool = False) -> Dispatched:
-        """Nudge what is due in a lane, the most important class first. ``turn``: one of the others before that.
+        """Pass one lane, see ``Pass``."""
+        (done,) = self.dispatch_all([Pass(lane, account, most=most, turn=turn)])
+        return done
 
-        ``account``: in the lane of what asks Swiftia, whose work is looked at.
-        """
-        arguments = {"lane": lane, "account": account, "most": most, "turn": int(turn)}
-        nudged, parked, next_ms, silent, back_ms, queued = self._run("dispatch", arguments)
-        return Dispatched(nudged, parked, next_ms if next_ms >= 0 else None, silent, back_ms, queued)
+    def dispatch_all(self, passes: Sequence[Pass]) -> list[Dispatched]:
+        """Nudge what is due in some lanes, in each the most important class first."""
+        asked = [{"lane": p.lane, "account": p.account, "most": p.most, "turn": int(p.turn)} for p in passes]
+        return [
+            Dispatched(nudged, parked, next_ms if next_ms >= 0 else None, silent, back_ms, queued)
+            for nudged, parked, next_ms, silent, back_ms, queued in self._run("dispatch", {"passes": asked})
+        ]
 
     def unfinished(self) -> dict[str, int]:
         """How much is to be asked of Swiftia yet, for each account that ever had a job here, and for none."""

@@ -32,6 +32,8 @@ from workers.work import LEASE_S
 _OVERTIME_S = 15.0
 # RQ takes a run for dead that has not been told of for so much longer than its worker looks at it.
 _RQ_SPARE_S = 60
+# How often an idle worker says that it lives.
+_NOTED_EVERY_S = 15.0
 
 _log = structlog.get_logger("workers.worker")
 
@@ -70,6 +72,7 @@ class StepWorker(StoppableWorker):
         self._horse_patience_s = horse_patience_s
         self._overtime_s = overtime_s
         self._laps = laps or Laps()
+        self._noted_at = float("-inf")
         self._heartbeat = Heartbeat(gap_s=2.0 * self.job_monitoring_interval)
         self._shift = shift or Length()
         self._slate = Slate()
@@ -93,9 +96,15 @@ class StepWorker(StoppableWorker):
     # Going on, and looking after the horse
 
     def heartbeat(self, *args: Any, **options: Any) -> None:
-        """Called by RQ wherever its loop passes, before it asks Redis for anything."""
+        """Called by RQ wherever its loop passes, before it asks Redis for anything.
+
+        It passes every few seconds, and what it notes by that lasts for more than a minute.
+        """
         self._laps.passed()
-        super().heartbeat(*args, **options)
+        now = time.monotonic()
+        if args or options or now >= self._noted_at + _NOTED_EVERY_S:
+            super().heartbeat(*args, **options)
+            self._noted_at = now
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         self._killed_because = ""

@@ -28,7 +28,7 @@ from workers.wiring import build, open_ledger, redis_url
 
 # RQ waits for work for ``worker_ttl - 15`` seconds at a time; a stop is honoured in between.
 _WORKER_TTL_S = 18
-_MAINTENANCE_S = 30
+_MAINTENANCE_S = 60
 _MONITORING_S = 5
 _GRACE_LOOK_S = 0.1
 # For what is left to do once the grace is over: one short word to the ledger.

@@ -6,7 +6,8 @@
 
 Each is run with 1, 2 and 4 worker processes, in turns, for some seconds of a backlog that outlasts them. A callback
 costs one request to the sandbox (in this process), one file and the writes of the ledger (``appendfsync always``).
-Beside it the memory of each process, in the middle of a run.
+Beside it the memory of each process, in the middle of a run. Before all that: what the service asks Redis while it has
+nothing to do.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from redis import Redis
 from rq import Queue, SimpleWorker, Worker
 from rq.serializers import JSONSerializer
 
+from tests.bench.idle import idle, told
 from tests.chaos.machine import ROOT
 from workers.clock import run_clock
 from workers.ledger import Ledger
@@ -196,11 +198,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each run is looked at (5)")
     parser.add_argument("--jobs", type=int, default=3000, help="how many wait at its beginning (3000)")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--idle", type=float, default=30.0, help="how long an idle service is looked at (30); 0: not")
     parser.add_argument("--json", type=Path, help="write the raw numbers there")
     given = parser.parse_args()
     if given.role:
         role(given.role)
         return
+    at_rest = idle(given.idle) if given.idle else None
+    if at_rest:
+        sys.stdout.write(told(at_rest) + "\n")
     runs = []
     calm: dict[str, Any] = {"job_seconds": 0.0, "shorts": 0, "rate_limit": RATE, "dialect": "g3", "never": 1.0}
     with Sandbox(SandboxConfig(port=0, seed="drain", **calm)) as sandbox:
@@ -214,7 +220,7 @@ def main() -> None:
                     sys.stdout.write(f"{kind:13} {workers} workers {run['per_s']:8.1f}/s   worker {worker} MiB\n")
                     sys.stdout.flush()
     if given.json:
-        given.json.write_text(json.dumps({"load_average": os.getloadavg(), "runs": runs}, indent=1))
+        given.json.write_text(json.dumps({"load_average": os.getloadavg(), "idle": at_rest, "runs": runs}, indent=1))
 
 
 if __name__ == "__main__":
