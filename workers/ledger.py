@@ -171,6 +171,10 @@ class Ledger:
 
     # Steps
 
+    def read_scripts(self) -> None:
+        """Read what steps use, see ``Scripts.read``."""
+        self._scripts.read("begin", "renew", "move", "plan", "link", "drop_bodies")
+
     def begin(self, subject: Subject, step: str, attempt: int) -> Record | None:
         """Claim an attempt. None if it is over, was begun by another run, or the state calls for another step."""
         answer = self._run("begin", {"subject": str(subject), "step": step, "attempt": str(attempt)})

@@ -23,6 +23,7 @@ from workers.horse import Heartbeat, how_it_ended
 from workers.ledger import Ledger
 from workers.nudges import StepJob, nudge_of
 from workers.pulse import Laps
+from workers.scripts import Scripts
 from workers.shift import Length, Shift, run_of
 from workers.slate import InHand, Slate
 from workers.stoppable import StoppableWorker
@@ -76,6 +77,8 @@ class StepWorker(StoppableWorker):
         self._heartbeat = Heartbeat(gap_s=2.0 * self.job_monitoring_interval)
         self._shift = shift or Length()
         self._slate = Slate()
+        self._scripts = Scripts(self.connection)
+        self._scripts.read("shift")
         self._ended: int | None = None
         self._forked_at = 0.0
         self._killed_because = ""
@@ -132,7 +135,8 @@ class StepWorker(StoppableWorker):
         good = super().perform_job(job, queue, execution)
         if good and isinstance(job, StepJob) and not job.spent:
             silent_s = self.job_monitoring_interval + _RQ_SPARE_S
-            shift = Shift(self.connection, queue.name, self.name, self._slate, silent_s=silent_s, length=self._shift)
+            taken_from = queue.name, self.name, self._slate
+            shift = Shift(self.connection, self._scripts, *taken_from, silent_s=silent_s, length=self._shift)
             with contextlib.suppress(RedisError):  # its worker meets that too, and waits
                 shift.go_on(self._forked_at, lambda *taken: self._perform_next(queue, *taken))
         return good

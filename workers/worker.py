@@ -86,6 +86,9 @@ def run_worker(settings: Settings, lane: str, notifier: Notifier, *, shift: Leng
     url = redis_url(settings)
     redis = worker_redis(url)
     services = build(settings, redis)
+    services.ledger.read_scripts()
+    for budget in services.budgets.values():
+        budget.read_scripts()
     jobs.bind(services.attempts)
     last_words = open_ledger(settings, services.upstreams.accounts, web_redis(url))
     worker = step_worker(redis, lane, last_words=last_words, laps=laps, shift=shift)
