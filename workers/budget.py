@@ -127,6 +127,10 @@ class Budget:
             # What was sent and answered counts: nothing of it may be lost to the books.
             _log.warning("budget.unsettled", reason=error.message)
 
+    def read_scripts(self) -> None:
+        """Read what each request uses, see ``Scripts.read``."""
+        self._scripts.read("take", "settle")
+
     def take(self, name: str, claim: str, *, stay_s: float = 0.0) -> str | float:
         """A slot's name, or the seconds until one may be free. ``stay_s``: how long the caller would wait for it."""
         arguments = {"rank": _RANKS[name], "id": claim, "stay_ms": round(stay_s * 1000)}

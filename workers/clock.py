@@ -25,6 +25,7 @@ from workers.notify import Notifier
 from workers.nudges import queue
 from workers.presence import CLOCK, keep_present
 from workers.pulse import Laps, keep_telling
+from workers.records import Dispatched, Pass
 from workers.retention import Retention
 from workers.settings import Settings
 from workers.wiring import build, redis_url
@@ -33,7 +34,8 @@ from workers.work import FILES, QUEUE_CAP, UPSTREAM
 _BUSY_S: Final = 0.02
 # While work waits for slots: a nudge may end without one, and then somebody else can have it.
 _LOOK_S: Final = 0.1
-_IDLE_S: Final = 0.25
+# What becomes due while the clock sleeps waits so long at most. What is nudged at once, as a callback is, does not.
+_IDLE_S: Final = 0.5
 _HOUSEKEEPING_S: Final = 5.0
 _HOUSEKEEPING_MOST: Final = 20
 # What has to wait for a person is said once in so many rounds of housekeeping: about once a minute.
@@ -66,14 +68,19 @@ class Clock:
 
     def tick(self) -> float:
         """Do one pass and answer how many seconds the next one may be away."""
-        waits = [self._pace(account, budget) for account, budget in self._budgets.items()]
         full = self._no_room()
-        # Also of a paused lane others tell by the pass that it has a clock.
-        wait = self._dispatch(FILES, "", 0 if full else QUEUE_CAP)
-        waits.append(_IDLE_S if full else wait)
-        if "" not in self._budgets:
-            self._dispatch(UPSTREAM, "", 0)  # by this pass others tell that the lane has a clock
-        return max(_BUSY_S, min(*waits, _IDLE_S))
+        # While nothing is due, which is most of the time, this one question is enough. It names all lanes, also those
+        # that may nudge nothing now: others tell by it that a lane has a clock.
+        passes = [Pass(UPSTREAM, account) for account in dict.fromkeys([*self._budgets, ""])]
+        passes.append(Pass(FILES, most=0 if full else QUEUE_CAP))
+        wait = _IDLE_S
+        for asked, done in zip(passes, self._ledger.dispatch_all(passes), strict=True):
+            due_s = self._heard(asked, done)
+            if asked.account in self._budgets and asked.lane == UPSTREAM:
+                wait = min(wait, due_s or self._pace(asked.account))
+            elif asked.lane == FILES and not full:
+                wait = min(wait, due_s)
+        return max(_BUSY_S, wait)
 
     def housekeep(self, passed: Callable[[], None] = lambda: None) -> None:
         """Keep the callback bodies that no fetch will come for, and erase what is old. ``passed``: called in between.
@@ -112,35 +119,36 @@ class Clock:
                 fix = "name it in SWIFTIA_ACCOUNTS: its jobs wait, and go on then"
                 _log.error("account.missing", account=account, waiting=waiting, fix=fix)
 
-    def _pace(self, account: str, budget: Budget) -> float:
-        # While nothing is due, which is most of the time, the one question is enough.
-        wait = self._dispatch(UPSTREAM, account, 0)
-        if wait > 0:
-            return wait
-        peek = budget.peek()
+    def _pace(self, account: str) -> float:
+        """Nudge as much of what is due as there are slots for. Answers when to look again."""
+        peek = self._budgets[account].peek()
         if peek.pause_s > 0:
             return peek.pause_s
         # As many workers as slots, on their way before these come free: they wait for the rest where they are.
         queued = self._queued[account] if len(self._budgets) > 1 else self._upstream.count
         most = peek.soon - peek.here - queued
+        wait = 0.0
         if most > 0:
             turn = peek.turn and self._since_turn[account] >= TURN_EVERY - 1
-            wait = self._dispatch(UPSTREAM, account, most, turn=turn)
+            asked = Pass(UPSTREAM, account, most, turn)
+            (done,) = self._ledger.dispatch_all([asked])
+            wait = self._heard(asked, done)
         return wait or min(_LOOK_S, peek.later_s - AHEAD_S)
 
-    def _dispatch(self, lane: str, account: str, most: int, *, turn: bool = False) -> float:
-        done = self._ledger.dispatch(lane, account, most=most, turn=turn)
-        if lane == UPSTREAM:
-            self._queued[account] = done.queued
-            self._since_turn[account] = done.nudged - 1 if turn else self._since_turn.get(account, 0) + done.nudged
+    def _heard(self, asked: Pass, done: Dispatched) -> float:
+        """Note what became of a pass, and answer in how many seconds something may be due."""
+        if asked.lane == UPSTREAM:
+            since = self._since_turn.get(asked.account, 0)
+            self._queued[asked.account] = done.queued
+            self._since_turn[asked.account] = done.nudged - 1 if asked.turn else since + done.nudged
         if done.went_back_ms:
             # Each lane sees it once: if this process ends here, another one rewinds when it passes the other lane.
-            _log.warning("clock.time_went_back", lane=lane, seconds=done.went_back_ms / 1000)
+            _log.warning("clock.time_went_back", lane=asked.lane, seconds=done.went_back_ms / 1000)
             for name, budget in self._budgets.items():
-                if lane == FILES or name == account:
+                if asked.lane == FILES or name == asked.account:
                     budget.rewind(done.went_back_ms)
         if done.parked or done.silent:
-            _log.warning("clock.silent", lane=lane, silent=done.silent, parked=done.parked)
+            _log.warning("clock.silent", lane=asked.lane, silent=done.silent, parked=done.parked)
         return _IDLE_S if done.next_ms is None else done.next_ms / 1000
 
 

@@ -30,7 +30,8 @@ from workers.settings import Settings
 from workers.wiring import build, redis_url
 from workers.work import HANDLER_TIMEOUT_S
 
-_IDLE_S: Final = 0.25
+# A delivery waits so long at most until it is seen, unless another one has just ended.
+_IDLE_S: Final = 0.5
 _BLIND_S: Final = 1.0
 
 _log = structlog.get_logger("workers.courier")

@@ -107,8 +107,21 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Pass:
+    """What the clock asks about one lane. ``most``: how many nudges there may be.
+
+    ``account``: whose work is looked at, in the lane of what asks Swiftia. ``turn``: a less important one goes first.
+    """
+
+    lane: str
+    account: str = ""
+    most: int = 0
+    turn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatched:
-    """One pass of the clock. ``next_ms``: until something may be due, or None if nothing is.
+    """What became of a pass. ``next_ms``: until something may be due, or None if nothing is.
 
     ``silent``: attempts whose lease had lapsed. ``went_back_ms``: how far Redis's clock went back since the last pass.
     ``queued``: nudges of the account that no worker has begun.

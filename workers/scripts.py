@@ -166,6 +166,11 @@ class Scripts:
         except NoScriptError:
             return self._and_wait(replicas, "EVAL", script.script, 0, packed(arguments), *binary)
 
+    def read(self, *names: str) -> None:
+        """Make them ready now, which the first use would do else: a process that forks does it once for all of them."""
+        for name in names:
+            self._script(name)
+
     def sha(self, name: str) -> str:
         return str(self._script(name).sha)
 

@@ -43,11 +43,15 @@ def run_of(in_hand: InHand, connection: Redis, worker: str, lane: str) -> tuple[
 
 
 class Shift:
-    """``silent_s``: how long RQ takes a run for alive that nobody tells of. ``now``: monotonic seconds."""
+    """``scripts``: without a prelude. ``silent_s``: how long RQ takes a run for alive that nobody tells of.
+
+    ``now``: monotonic seconds.
+    """
 
     def __init__(
         self,
         redis: Redis,
+        scripts: Scripts,
         lane: str,
         worker: str,
         slate: Slate,
@@ -56,7 +60,7 @@ class Shift:
         length: Length,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._scripts = Scripts(redis)
+        self._scripts = scripts
         self._redis = redis
         self._lane = lane
         self._worker = worker

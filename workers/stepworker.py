@@ -23,6 +23,7 @@ from workers.horse import Heartbeat, how_it_ended
 from workers.ledger import Ledger
 from workers.nudges import StepJob, nudge_of
 from workers.pulse import Laps
+from workers.scripts import Scripts
 from workers.shift import Length, Shift, run_of
 from workers.slate import InHand, Slate
 from workers.stoppable import StoppableWorker
@@ -32,6 +33,8 @@ from workers.work import LEASE_S
 _OVERTIME_S = 15.0
 # RQ takes a run for dead that has not been told of for so much longer than its worker looks at it.
 _RQ_SPARE_S = 60
+# How often an idle worker says that it lives.
+_NOTED_EVERY_S = 15.0
 
 _log = structlog.get_logger("workers.worker")
 
@@ -70,9 +73,12 @@ class StepWorker(StoppableWorker):
         self._horse_patience_s = horse_patience_s
         self._overtime_s = overtime_s
         self._laps = laps or Laps()
+        self._noted_at = float("-inf")
         self._heartbeat = Heartbeat(gap_s=2.0 * self.job_monitoring_interval)
         self._shift = shift or Length()
         self._slate = Slate()
+        self._scripts = Scripts(self.connection)
+        self._scripts.read("shift")
         self._ended: int | None = None
         self._forked_at = 0.0
         self._killed_because = ""
@@ -93,9 +99,15 @@ class StepWorker(StoppableWorker):
     # Going on, and looking after the horse
 
     def heartbeat(self, *args: Any, **options: Any) -> None:
-        """Called by RQ wherever its loop passes, before it asks Redis for anything."""
+        """Called by RQ wherever its loop passes, before it asks Redis for anything.
+
+        It passes every few seconds, and what it notes by that lasts for more than a minute.
+        """
         self._laps.passed()
-        super().heartbeat(*args, **options)
+        now = time.monotonic()
+        if args or options or now >= self._noted_at + _NOTED_EVERY_S:
+            super().heartbeat(*args, **options)
+            self._noted_at = now
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         self._killed_because = ""
@@ -123,7 +135,8 @@ class StepWorker(StoppableWorker):
         good = super().perform_job(job, queue, execution)
         if good and isinstance(job, StepJob) and not job.spent:
             silent_s = self.job_monitoring_interval + _RQ_SPARE_S
-            shift = Shift(self.connection, queue.name, self.name, self._slate, silent_s=silent_s, length=self._shift)
+            taken_from = queue.name, self.name, self._slate
+            shift = Shift(self.connection, self._scripts, *taken_from, silent_s=silent_s, length=self._shift)
             with contextlib.suppress(RedisError):  # its worker meets that too, and waits
                 shift.go_on(self._forked_at, lambda *taken: self._perform_next(queue, *taken))
         return good

@@ -6,12 +6,16 @@ from workers import keys
 from workers.errors import Conflict
 from workers.identifiers import Subject, parse_subject
 from workers.parking import group_of
-from workers.records import Dispatched, Event, Record, storable, text_fields
+from workers.records import Dispatched, Event, Pass, Record, storable, text_fields
 from workers.scribe import NotReplicated, Scribe
 from workers.work import CLASSES, UPSTREAM
 
 
 class Turns(Scribe):
+    def read_scripts(self) -> None:
+        """Read what steps use, see ``Scripts.read``."""
+        self._scripts.read("begin", "renew", "move", "plan", "link", "drop_bodies")
+
     def begin(self, subject: Subject, step: str, attempt: int) -> Record | None:
         """Claim an attempt. None if it is over, was begun by another run, or the state calls for another step."""
         answer = self._run("begin", {"subject": str(subject), "step": step, "attempt": str(attempt)})
@@ -128,13 +132,17 @@ class Turns(Scribe):
         return bool(self._run("lost", arguments))
 
     def dispatch(self, lane: str, account: str = "", *, most: int, turn: bool = False) -> Dispatched:
-        """Nudge what is due in a lane, the most important class first. ``turn``: one of the others before that.
+        """Pass one lane, see ``Pass``."""
+        (done,) = self.dispatch_all([Pass(lane, account, most=most, turn=turn)])
+        return done
 
-        ``account``: in the lane of what asks Swiftia, whose work is looked at.
-        """
-        arguments = {"lane": lane, "account": account, "most": most, "turn": int(turn)}
-        nudged, parked, next_ms, silent, back_ms, queued = self._run("dispatch", arguments)
-        return Dispatched(nudged, parked, next_ms if next_ms >= 0 else None, silent, back_ms, queued)
+    def dispatch_all(self, passes: Sequence[Pass]) -> list[Dispatched]:
+        """Nudge what is due in some lanes, in each the most important class first."""
+        asked = [{"lane": p.lane, "account": p.account, "most": p.most, "turn": int(p.turn)} for p in passes]
+        return [
+            Dispatched(nudged, parked, next_ms if next_ms >= 0 else None, silent, back_ms, queued)
+            for nudged, parked, next_ms, silent, back_ms, queued in self._run("dispatch", {"passes": asked})
+        ]
 
     def unfinished(self) -> dict[str, int]:
         """How much is to be asked of Swiftia yet, for each account that ever had a job here, and for none."""

@@ -28,7 +28,7 @@ from workers.wiring import build, open_ledger, redis_url
 
 # RQ waits for work for ``worker_ttl - 15`` seconds at a time; a stop is honoured in between.
 _WORKER_TTL_S = 18
-_MAINTENANCE_S = 30
+_MAINTENANCE_S = 60
 _MONITORING_S = 5
 _GRACE_LOOK_S = 0.1
 # For what is left to do once the grace is over: one short word to the ledger.
@@ -86,6 +86,9 @@ def run_worker(settings: Settings, lane: str, notifier: Notifier, *, shift: Leng
     url = redis_url(settings)
     redis = worker_redis(url)
     services = build(settings, redis)
+    services.ledger.read_scripts()
+    for budget in services.budgets.values():
+        budget.read_scripts()
     jobs.bind(services.attempts)
     last_words = open_ledger(settings, services.upstreams.accounts, web_redis(url))
     worker = step_worker(redis, lane, last_words=last_words, laps=laps, shift=shift)

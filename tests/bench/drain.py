@@ -6,7 +6,9 @@
 
 Each is run with 1, 2 and 4 worker processes, in turns, for some seconds of a backlog that outlasts them. A callback
 costs one request to the sandbox (in this process), one file and the writes of the ledger (``appendfsync always``).
-Beside it the memory of each process, in the middle of a run.
+Beside it the memory of each process, in the middle of a run, and the CPU of the workers for each of what was done, with
+the horses that have ended (so for a shift it tells too little). Before all that: what the service asks Redis while it
+has nothing to do.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from redis import Redis
 from rq import Queue, SimpleWorker, Worker
 from rq.serializers import JSONSerializer
 
+from tests.bench.idle import idle, told
 from tests.chaos.machine import ROOT
 from workers.clock import run_clock
 from workers.ledger import Ledger
@@ -100,6 +103,15 @@ def memories(started: Mapping[str, int]) -> dict[str, dict[str, float]]:
     return found
 
 
+def cpu_s(pids: Sequence[int]) -> float:
+    """What processes, and their children that have ended, have spent by now."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def wait_for(condition: Any, what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
@@ -170,7 +182,8 @@ def _measured(
     with processes(names, env, folder / "log") as started:
         wait_for(lambda: redis.scard("rq:workers") == workers, f"{workers} workers")
         wait_for(lambda: left() < len(jobs), f"the first one done; {(folder / 'log').read_text()[-2000:]}")
-        before, began = left(), time.monotonic()
+        pids = [process.pid for process in started[:workers]]
+        before, spent, began = left(), cpu_s(pids), time.monotonic()
         seen: dict[str, dict[str, float]] = {}
         while (passed := time.monotonic() - began) < seconds and left() > 0:
             if not seen and passed > seconds / 2:
@@ -179,13 +192,14 @@ def _measured(
                 )
                 seen["valkey"] = memory(server.pid)
             time.sleep(0.02)
-        done, took = before - left(), time.monotonic() - began
+        done, took, spent = before - left(), time.monotonic() - began, cpu_s(pids) - spent
     return {
         "kind": kind,
         "workers": workers,
         "done": done,
         "seconds": round(took, 2),
         "per_s": round(done / took, 1),
+        "cpu_ms": round(1000 * spent / max(1, done), 1),
         "MiB": seen,
     }
 
@@ -196,11 +210,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each run is looked at (5)")
     parser.add_argument("--jobs", type=int, default=3000, help="how many wait at its beginning (3000)")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--idle", type=float, default=30.0, help="how long an idle service is looked at (30); 0: not")
     parser.add_argument("--json", type=Path, help="write the raw numbers there")
     given = parser.parse_args()
     if given.role:
         role(given.role)
         return
+    at_rest = idle(given.idle) if given.idle else None
+    if at_rest:
+        sys.stdout.write(told(at_rest) + "\n")
     runs = []
     calm: dict[str, Any] = {"job_seconds": 0.0, "shorts": 0, "rate_limit": RATE, "dialect": "g3", "never": 1.0}
     with Sandbox(SandboxConfig(port=0, seed="drain", **calm)) as sandbox:
@@ -211,10 +229,11 @@ def main() -> None:
                     run = one(kind, workers, jobs, sandbox, given.seconds)
                     runs.append(run)
                     worker = next((seen["rss"] for name, seen in run["MiB"].items() if name == f"{kind} 0"), "-")
-                    sys.stdout.write(f"{kind:13} {workers} workers {run['per_s']:8.1f}/s   worker {worker} MiB\n")
+                    sys.stdout.write(f"{kind:13} {workers} workers {run['per_s']:8.1f}/s   ")
+                    sys.stdout.write(f"{run['cpu_ms']:6.1f} ms of CPU each   worker {worker} MiB\n")
                     sys.stdout.flush()
     if given.json:
-        given.json.write_text(json.dumps({"load_average": os.getloadavg(), "runs": runs}, indent=1))
+        given.json.write_text(json.dumps({"load_average": os.getloadavg(), "idle": at_rest, "runs": runs}, indent=1))
 
 
 if __name__ == "__main__":

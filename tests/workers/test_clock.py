@@ -470,7 +470,7 @@ def test_an_idle_clock_is_quiet(works: Works) -> None:
         works.redis.echo("over")
         seen = list(until(monitor, "ECHO over"))
         rate = len(seen) / (time.monotonic() - began)
-    assert 1 < rate <= 10, f"{rate:.1f} commands a second: {set(seen)}"
+    assert 0 < rate <= 4, f"{rate:.1f} commands a second: {set(seen)}"
 
 
 def until(monitor: Monitor, last: str) -> Iterator[str]:

@@ -2,14 +2,19 @@
 
 import json
 import re
+import sys
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from workers.budget import Budget
+from workers.identifiers import JobSubject
 from workers.ledger import Ledger
+from workers.limits import RateLimit
 from workers.nudges import templates
 from workers.scripts import Scripts, constants, lua_literal
 from workers.states import JobState
@@ -116,3 +121,25 @@ def test_one_process_after_the_other_loads_the_same_scripts(redis):
     for _ in range(3):
         Ledger(redis).check()
     assert redis.info("memory")["number_of_cached_scripts"] == 1
+
+
+def test_what_a_step_uses_is_read_before_the_fork(redis: Redis) -> None:
+    ledger, budget = Ledger(redis), Budget(redis, RateLimit(1, 1000))
+    opened: list[str] = []
+
+    def heard_of(event: str, args: tuple[object, ...]) -> None:
+        if event == "open" and str(args[0]).endswith(".lua"):
+            opened.append(Path(str(args[0])).stem)
+
+    sys.addaudithook(heard_of)
+    ledger.read_scripts()
+    budget.read_scripts()
+    assert {"begin", "move", "plan", "take", "settle"} <= set(opened)
+    ledger.accept(ref="", job_id="job_1", receipt="r", digest="d", meta={}, body=b"")
+    opened.clear()
+    record = ledger.begin(JobSubject("job_1"), "fetch", 1)
+    assert record is not None
+    with budget.slot("fetch", "job_1"):
+        ledger.plan(record, [], {"shorts": 0})
+    ledger.drop_bodies(JobSubject("job_1"), ["r"])
+    assert opened == []
