@@ -70,7 +70,16 @@ def test_the_readme_lists_the_commands():
     assert [cell.removeprefix("swiftia-receiver ") for cell in first_cells("Commands")] == list(COMMANDS)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "deploy/example.env", "deploy/compose.yaml"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "deploy/containers.md",
+        "deploy/example.env",
+        "deploy/compose.yaml",
+    ],
+)
 def test_every_command_that_is_named_is_there(document):
     text = code((ROOT / document).read_text())
     assert set(re.findall(r"swiftia-receiver (?:-\S+ )*([a-z][a-z-]*)", text)) <= set(COMMANDS)
