@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.image.base import BASE, fetched, made, quietly
 from tests.image.builder import Builder
-from tests.image.inside import compilers, components, pinned, revealing
+from tests.image.inside import compilers, components, differing, pinned, revealing
 from tests.image.roles import Roles
 
 NEEDED = ("buildah", "debootstrap", "runc")
@@ -82,9 +82,10 @@ def prove(folder: Path, base: Path, table: Table) -> None:
         table.add(f"the Dockerfile builds: {name}", passed=True, told=told)
     first, second = images
     same = sum(a == b for a, b in zip(first.layers, second.layers, strict=True))
-    table.add("both have the same layers", passed=same == len(first.layers), told=f"{same} of {len(first.layers)}")
+    root, other = builder.root("first"), builder.root("second")
+    told = f"{same} of {len(first.layers)} {' '.join(differing(root, other)[:8])}"
+    table.add("both have the same layers", passed=same == len(first.layers), told=told)
     table.add("both are the same image", passed=first.id == second.id, told=first.id[:19])
-    root = builder.root("first")
     found = compilers(root)
     table.add("no compiler in it", passed=not found, told=", ".join(found))
     stated, wanted = components(root), pinned(root)

@@ -29,6 +29,8 @@ class Builder:
         self._store = store
         places = ("--root", store / "root", "--runroot", store / "run")
         self._buildah: tuple[str | Path, ...] = ("buildah", *places, "--storage-driver", "vfs")
+        # Once for all builds: a commit that is made meanwhile is no difference of theirs.
+        self._when = _written()
 
     def take_in(self, base: Path, name: str) -> None:
         container = quietly(*self._buildah, "from", "scratch").strip()
@@ -43,7 +45,7 @@ class Builder:
             secret = self._store / "pip.conf"
             secret.write_text(f"[global]\nno-index = true\nfind-links = {address}\ntrusted-host = 127.0.0.1\n")
             given = ("--build-arg", f"BASE={BASE}", "--secret", f"id=pip,src={secret}")
-            when = ("--timestamp", _written())
+            when = ("--timestamp", self._when)
             quietly(*self._buildah, "build", *options, *given, *when, "--tag", name, ROOT)
         return self._read(name)
 

@@ -1,7 +1,9 @@
 """What lies in the image."""
 
+import hashlib
 import json
 import re
+import stat
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -36,6 +38,22 @@ def pinned(root: Path) -> dict[str, str]:
             if one.marker is None or one.marker.evaluate(here):
                 found[canonicalize_name(one.name)] = exactly.version
     return found
+
+
+def _facts(root: Path) -> dict[str, tuple[object, ...]]:
+    found: dict[str, tuple[object, ...]] = {}
+    for path in root.rglob("*"):
+        seen = path.lstat()
+        content = hashlib.sha256(path.read_bytes()).digest() if stat.S_ISREG(seen.st_mode) else b""
+        linked = str(path.readlink()) if path.is_symlink() else ""
+        found[str(path.relative_to(root))] = (seen.st_mode, seen.st_uid, seen.st_gid, seen.st_mtime, linked, content)
+    return found
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    """Name what is not the same in both: there or not, mode, owner, time, or content."""
+    first, second = _facts(one), _facts(other)
+    return sorted(path for path in first.keys() | second.keys() if first.get(path) != second.get(path))
 
 
 def revealing(root: Path, wheels: Path) -> list[str]:
