@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKED := install --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format screenshots bench bench-budget bench-limiter bench-large bench-million api-fuzz chaos prove-image lock install-hooks
+.PHONY: help run demo test check format screenshots settings-table bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos prove-image lock install-hooks bench-drain
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -25,11 +25,17 @@ demo: $(VENV)/.run ## See it work: one job from submission to video files, again
 bench: $(VENV)/.run ## Measure this machine: callbacks acknowledged and jobs carried through
 	@exec $(BIN)/swiftia-receiver bench $(ARGS)
 
+bench-door: $(VENV)/.dev ## How fast a callback is acknowledged, beside gunicorn doing nothing and others (ARGS="--quick", "--pages 50 --json FILE")
+	@$(BIN)/python -m tests.bench.door $(ARGS)
+
 bench-budget: $(VENV)/.dev ## What a request is worth: our looks beside five ways of polling (30 minutes; ARGS=--quick, "--work 1", --plan)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 bench-limiter: $(VENV)/.dev ## Is the request allowance used up and never overrun? (12 minutes; ARGS="--seconds 30 --json FILE")
 	@$(BIN)/python -m tests.bench.limiter $(ARGS)
+
+bench-drain: $(VENV)/.dev ## Callbacks to kept results with 1, 2 and 4 workers, by shift and by fork, beside RQ (3 minutes; ARGS="--seconds 3 --json FILE")
+	@$(BIN)/python -m tests.bench.drain $(ARGS)
 
 bench-large: $(VENV)/.dev $(VENV)/.s3 ## One file of 2 GiB to a disk and to S3, over a cut and a kill; ARGS=64: of so many MiB
 	@$(BIN)/python -m tests.bench.large $(ARGS)
@@ -50,13 +56,16 @@ screenshots: $(VENV)/.dev ## Take every page of the console against the sandbox;
 	@$(BIN)/python -m tests.pictures $(ARGS)
 
 test: check $(VENV)/.s3 $(VENV)/.deploy ## Everything of `make check`, then all tests, four files at a time
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## Lint, formatting, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+settings-table: $(VENV)/.dev ## Write the README's table of settings anew, from workers/settings.py
+	@$(BIN)/python -m tests.settings_table
 
 format: $(VENV)/.dev ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -14,9 +14,12 @@ TAGGED: Final = {**GUARDED, "Cache-Control": "private, no-cache"}
 _COMPACT: Final = (",", ":")
 
 
+def json_text(body: object) -> str:
+    return json.dumps(body, separators=_COMPACT) + "\n"
+
+
 def json_answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    text = json.dumps(body, separators=_COMPACT) + "\n"
-    return Response(text, status, {**GUARDED, **(headers or {})}, content_type="application/json")
+    return Response(json_text(body), status, {**GUARDED, **(headers or {})}, content_type="application/json")
 
 
 def tagged_json(request: Request, seen: object, make: Callable[[], object]) -> Response:

@@ -20,10 +20,12 @@ from receiver.description import document
 from receiver.door import Door
 from receiver.events import Events
 from receiver.files import Files
+from receiver.foyer import PORTER
 from receiver.health import Health
 from receiver.jobs import Jobs
 from receiver.metrics import Metrics
 from receiver.metricsport import opened
+from receiver.porter import Porter
 from receiver.proxies import Proxies
 from receiver.remedies import Remedies
 from receiver.requestids import named
@@ -60,6 +62,7 @@ def create_app(
     app.extensions[TALLY] = tally = Tally()
     door = Door(services.intake, services.keyring, proxies, tally=tally, max_bytes=most, now=now, random=random)
     app.register_blueprint(door.blueprint())
+    app.extensions[PORTER] = Porter(door, services.intake, largest=most, clock=time.monotonic, now=now)
     app.register_blueprint(Health(services.redis, services.intake, services.artifacts, largest=most).blueprint())
     auth = Auth(visitors)
     accounts = services.upstreams.accounts.by_name

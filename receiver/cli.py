@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "export": "receiver.export_command:export",
     "retry": "receiver.job_commands:retry",
     "erase": "receiver.job_commands:erase",
+    "backup": "receiver.backup_command:backup",
+    "restore": "receiver.backup_command:restore",
     "replay": "receiver.replay_command:replay",
     "explain-signature": "receiver.explain_command:explain_signature",
     "callback-url": "receiver.job_commands:callback_url",

@@ -13,15 +13,15 @@ from flask import Blueprint, Response, request
 from receiver.answers import json_answer
 from receiver.bodies import BodyTooLarge, read_body
 from receiver.problems import Unidentified
-from receiver.proxies import Proxies
+from receiver.proxies import Asked, Proxies
 from receiver.tally import Tally
 from workers import tracing
 from workers.errors import InvalidInput, LedgerUnavailable, ServiceError, SpoolUnavailable, Unauthorized
 from workers.intake import Intake
 from workers.keyring import Keyring
-from workers.ledger import carried
 from workers.payloads import read_hint
 from workers.records import Accepted, Callback
+from workers.scribe import carried
 from workers.signing import verify
 from workers.tokens import read_token, shared_account
 
@@ -96,17 +96,30 @@ class Door:
         with tracing.span("callback.receive", kind="server", carrier=request.headers) as span:
             accepted, size = self._taken(ref, at)
             span.set(outcome=accepted.outcome, receipt=accepted.receipt)
-            seconds = self._clock() - began
-            self._tally.took(accepted.outcome, seconds)
-            self._tell(accepted, size, seconds)
-        return json_answer({"receipt": accepted.receipt, "outcome": accepted.outcome}, 202)
+            self.tell(accepted, size, began)
+        return json_answer(answer_of(accepted), 202)
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whether all that there is to know of a callback is in what ``callback`` is given."""
+        return not self._secrets and not tracing.is_on()
+
+    def callback(self, token: str, asked: Asked, body: bytes) -> Callback:
+        """Read a callback. Raises Unauthorized."""
+        return self._callback(read_token(token, self._keys), asked, body, self._receipt(self._now()))
+
+    def tell(self, accepted: Accepted, size: int, began: float) -> None:
+        """Count and log a callback that is acknowledged. ``began``: when it came, by ``clock``."""
+        seconds = self._clock() - began
+        self._tally.took(accepted.outcome, seconds)
+        self._tell(accepted, size, seconds)
 
     def _taken(self, ref: str, at: float) -> tuple[Accepted, int]:
         """Read the callback and keep it; answers its size too."""
         body = read_body(request, limit=self._max_bytes)
         if self._secrets:
             self._check_signature(body, at)
-        accepted = self._intake.take(self._callback(ref, body, self._receipt(at)))
+        accepted = self._intake.take(self._callback(ref, request, body, self._receipt(at)))
         if not accepted.owner and accepted.outcome != "erased":
             raise Unidentified(
                 "the shared callback URL needs the job's id in a JSON body, under id, jobId or job_id; "
@@ -121,13 +134,13 @@ class Door:
         except Unauthorized as error:
             raise BadSignature(error.message) from None
 
-    def _callback(self, ref: str, body: bytes, receipt: str) -> Callback:
+    def _callback(self, ref: str, asked: Asked, body: bytes, receipt: str) -> Callback:
         job_id, account = read_hint(body).job_id or "", shared_account(ref)
         meta = {
-            "from": self._proxies.client(request),
+            "from": self._proxies.client(asked),
             "size": len(body),
-            "type": request.headers.get("Content-Type", "")[:_LONGEST_TYPE],
-            "agent": request.headers.get("User-Agent", "")[:_LONGEST_AGENT],
+            "type": asked.headers.get("Content-Type", "")[:_LONGEST_TYPE],
+            "agent": asked.headers.get("User-Agent", "")[:_LONGEST_AGENT],
             "hint": job_id,
             **({"account": account} if account else {}),
             **carried(),
@@ -150,3 +163,7 @@ class Door:
             ms=round(seconds * 1000, 1),
             **whose,
         )
+
+
+def answer_of(accepted: Accepted) -> dict[str, str]:
+    return {"receipt": accepted.receipt, "outcome": accepted.outcome}

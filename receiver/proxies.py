@@ -6,21 +6,32 @@ What a proxy adds to a request anybody else can write into theirs: it counts onl
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Protocol
 
 from flask import Request
 
 _Address = IPv4Address | IPv6Address
 
 
+class Asked(Protocol):
+    """What is to be known of a request: a request of Flask's, or one that never came so far."""
+
+    @property
+    def remote_addr(self) -> str | None: ...
+
+    @property
+    def headers(self) -> Any: ...
+
+
 class Proxies:
     def __init__(self, trusted: Sequence[IPv4Network | IPv6Network] = ()) -> None:
         self._trusted = tuple(trusted)
 
-    def believes(self, request: Request) -> bool:
+    def believes(self, request: Asked) -> bool:
         """Whether what was added to the request on its way here was added by a proxy of ours."""
         return bool(self._trusted) and self._is_trusted(_address(request.remote_addr or ""))
 
-    def client(self, request: Request) -> str | None:
+    def client(self, request: Asked) -> str | None:
         """Return the address that the request comes from; None for one that has none, such as over a unix socket."""
         found = request.remote_addr
         if not self.believes(request):

@@ -24,8 +24,7 @@ def named(application: WSGIApplication) -> WSGIApplication:
     """Stand before ``application``. An id that is not well-formed is dropped, and nobody is told."""
 
     def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        asked = environ.get(_ENVIRON, "")
-        request_id = asked if is_request_id(asked) else secrets.token_hex(_BYTES)
+        request_id = id_of(environ.get(_ENVIRON, ""))
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             return start_response(status, [*headers, (HEADER, request_id)], exc_info)
@@ -37,3 +36,7 @@ def named(application: WSGIApplication) -> WSGIApplication:
             end(token)
 
     return serve
+
+
+def id_of(asked: str) -> str:
+    return asked if is_request_id(asked) else secrets.token_hex(_BYTES)

@@ -13,7 +13,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from receiver.app import BROADCAST, TALLY
 from receiver.board import ROWS, Board
-from receiver.malformed import Worker
+from receiver.foyer import Foyer
 from receiver.problems import LONGEST_HEADER, LONGEST_LINE, MOST_HEADERS
 from receiver.tally import new_board
 from receiver.wsgi import connected
@@ -75,7 +75,7 @@ def options(settings: Settings, notifier: Notifier | None = None, board: Board |
     found: dict[str, Any] = {
         "bind": binds,
         "workers": settings.web_concurrency,
-        "worker_class": Worker,
+        "worker_class": Foyer,
         "threads": THREADS,
         "timeout": 30,
         "graceful_timeout": max(1, round(settings.grace_seconds)),

@@ -39,6 +39,12 @@ def _eventually(condition: Callable[[], T], timeout: float = 10, every: float = 
     return value
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what takes long begin first: else it runs alone at the end, while other processes have nothing left to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def eventually() -> Eventually:
     """Wait until ``condition()`` is truthy and return its value; fail with ``message`` after ``timeout`` seconds."""

@@ -8,10 +8,15 @@ import pytest
 from receiver.cli import COMMANDS
 from receiver.description.console import SCREENS
 from receiver.description.document import ROUTES
+from tests.settings_table import with_table
 from workers.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+API = (ROOT / "deploy" / "api.md").read_text()
+GUIDES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "deploy").rglob("*.md"))
+DEPLOYED = ["deploy/example.env", "deploy/compose.yaml"]
+CONFIGURED = [".pre-commit-config.yaml", "pyproject.toml"]
 EXAMPLE = (ROOT / "deploy" / "example.env").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -23,12 +28,9 @@ def code(markdown: str) -> str:
     return "\n".join([*FENCED.findall(markdown), *spans])
 
 
-def section(title: str) -> str:
-    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
-
-
-def first_cells(title: str) -> list[str]:
-    return re.findall(r"(?m)^\| `([^`]+)` \|", section(title))
+def first_cells(title: str, document: str = README) -> list[str]:
+    section = document.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"(?m)^\| `([^`]+)` \|", section)
 
 
 def example() -> dict[str, str]:
@@ -51,6 +53,14 @@ def test_every_setting_is_in_the_readme_once():
     assert sorted(first_cells("Settings")) == sorted(known())
 
 
+def test_the_table_of_settings_is_that_of_the_settings():
+    assert with_table(README) == README, "stale; run: make settings-table"
+
+
+def test_every_setting_says_what_it_is():
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
 def test_the_example_states_the_defaults():
     assert Settings.from_env(example()) == Settings()
 
@@ -70,30 +80,21 @@ def test_the_readme_lists_the_commands():
     assert [cell.removeprefix("swiftia-receiver ") for cell in first_cells("Commands")] == list(COMMANDS)
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        "README.md",
-        "CHANGELOG.md",
-        "deploy/containers.md",
-        "deploy/example.env",
-        "deploy/compose.yaml",
-    ],
-)
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", *DEPLOYED, *GUIDES])
 def test_every_command_that_is_named_is_there(document):
     text = code((ROOT / document).read_text())
     assert set(re.findall(r"swiftia-receiver (?:-\S+ )*([a-z][a-z-]*)", text)) <= set(COMMANDS)
 
 
-def test_the_readme_lists_the_routes():
-    assert sorted(first_cells("Routes")) == sorted(route.shown for route in ROUTES)
+def test_the_guide_to_the_api_lists_the_routes():
+    assert sorted(first_cells("Routes", API)) == sorted(route.shown for route in ROUTES)
 
 
-def test_the_readme_lists_the_routes_of_the_console():
-    assert sorted(first_cells("The console")) == sorted(screen.shown for screen in SCREENS)
+def test_the_guide_to_the_api_lists_the_routes_of_the_console():
+    assert sorted(first_cells("The console", API)) == sorted(screen.shown for screen in SCREENS)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", ".pre-commit-config.yaml", "pyproject.toml"])
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", *CONFIGURED, *GUIDES])
 def test_every_make_target_that_is_named_is_there(document):
     text = (ROOT / document).read_text()
     named = set(re.findall(r"(?<![\w-])make (?:ARGS=\S+ )?([a-z-]+)", code(text) if document.endswith(".md") else text))
@@ -107,11 +108,17 @@ def test_make_helps_by_default_and_knows_its_targets():
     assert ".DEFAULT_GOAL := help" in MAKEFILE
 
 
-def test_every_file_that_the_readme_names_is_there():
-    named = set(re.findall(r"(?:tests|workers|receiver|deploy|requirements|\.ci)/[\w.*/-]+", code(README)))
-    named |= set(re.findall(r"\]\(([\w./-]+)\)", README))
+@pytest.mark.parametrize("document", ["README.md", *GUIDES])
+def test_every_file_that_is_named_is_there(document):
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"(?<![\w/-])(?:tests|workers|receiver|deploy|requirements|\.ci)/[\w.*/-]+", code(text)))
+    named |= set(re.findall(r"\]\(([\w./-]+)\)", text)) if document == "README.md" else set()
     made_by_the_reader = {"deploy/.env"}
     assert [name for name in sorted(named - made_by_the_reader) if not list(ROOT.glob(name))] == []
+
+
+def test_the_readme_leads_to_every_guide():
+    assert set(GUIDES) <= set(re.findall(r"deploy/[\w/-]+\.md", README))
 
 
 def test_the_changelog_begins_with_what_is_not_released():

@@ -11,8 +11,9 @@ The ledger is the truth and an RQ job only a nudge; lost, doubled and late nudge
 any line and run again: nothing is lost and nothing doubles.
 
 Processes
-    worker          one lane, one RQ queue, one forked work-horse per step       jobs       what RQ calls
-    stepworker      RQ's worker as we run it: stops, ends and crashes (horse)    attempts   claim, do, write the outcome
+    worker          one lane, one RQ queue, one forked work-horse per shift      jobs       what RQ calls
+    stepworker      RQ's worker as we run it: ends and crashes (horse, slate)    attempts   claim, do, write the outcome
+    stoppable       the same: where it stops    shift  a horse goes on with the next nudges
     clock           moves what is due onto RQ, as fast as the budget allows      wiring     settings to connected parts
     courier         carries out deliveries, many at once, in threads (rooms)     handlers   the team's own function
     supervisor      keeps the processes of one machine running (processes, sessions, leash, signals, folderlock)
@@ -24,7 +25,9 @@ Steps (``steps/``)
 
 What is kept
     ledger          every write about jobs, renders, submissions, callbacks; its invariants stand at the top
+                    (arrivals: what comes in, turns: attempts, upkeep: what has ended; scribe: how it is written)
     lua/            the scripts that do it                                scripts    loads them with their constants
+    pipeline        callbacks on their way into it, which nobody waits on
     attic           packs what has come to rest (bundle, squeeze, phrases)       holdings  reads it, packed or not
     catalog, views  reading: one job, progress      listing, filters  many jobs (indexes, cursors)   records  in between
     reader          questions to Redis            census   everything in numbers     almanac  hour by hour (hours)
@@ -34,6 +37,7 @@ What is kept
     measures        histograms and counters that the scripts keep         census     all of it in numbers
     partials        files that are not whole yet                                 volumes    the room on their disk
     archive         callback bodies, from the ledger to the files
+    backup, restore everything in one file (backupfile), and back with proof                    copies  whole jobs
     erasure         takes every trace of a job away     retention  when
 
 Outside parties
@@ -54,7 +58,7 @@ Rules without any IO
     accounts        several organizations, read by accountfile; upstreams: the wire, budget and rules of one
     standing, verdicts                                                           of the budget: what it shows and hears
     signing, tokens                                                              who is it from (diagnosis: why not)
-    settings        the environment, read once          keyring  secrets of our own     logs, redaction  what is told
+    settings        the environment, read once (units)  keyring  secrets of our own     logs, redaction  what is told
     origin          whose work is being done (ids)  tracing  spans, if wanted      exporting        where they go
     lognames        every event that is logged
 

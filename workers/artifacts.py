@@ -73,6 +73,10 @@ class Artifacts:
                 return cls(Bucket(name, connected(url), staging=staging, spare=spare))
         raise InvalidInput("STORAGE_URL is file:///absolute/folder, s3://bucket/prefix, gs://… or az://…")
 
+    def local_root(self) -> Path | None:
+        """The folder that everything lies in, or None where it lies in a bucket."""
+        return self._store.root if isinstance(self._store, Disk) else None
+
     def put(self, path: ArtifactPath, body: bytes) -> Kept:
         """Keep ``body``. What was there under this name is replaced at once or not at all."""
         return self.keep(path, [body], expected_size=len(body))

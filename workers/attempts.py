@@ -87,13 +87,13 @@ class Attempts:
         self._now = now
         self._steps = steps
 
-    def run(self, step: str, subject: Subject, attempt: int) -> None:
-        """Do one nudge. One that is late, doubled or out of place does nothing."""
+    def run(self, step: str, subject: Subject, attempt: int) -> bool:
+        """Do one nudge, and answer whether it took too much. One that is late, doubled or out of place does nothing."""
         record = self._tools.ledger.begin(subject, step, attempt)
         if record is None:
             _log.debug("step.stale", step=step, subject=str(subject), attempt=attempt)
-            return
-        self.carry_out(record)
+            return False
+        return self.carry_out(record) is None
 
     def carry_out(self, record: Record) -> Outcome | None:
         """Do a claimed attempt and write how it ended; answers that, or None where it took too much."""

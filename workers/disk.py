@@ -27,7 +27,7 @@ class Disk:
     holds_files = True
 
     def __init__(self, root: Path, *, spare: int = 0) -> None:
-        self._root = root
+        self._root = self.root = root
         self.volume = Volume(root, spare=spare)
         with self.failures():
             missing = [folder for folder in (root, *root.parents) if not folder.exists()]

@@ -38,7 +38,7 @@ class Event:
     """``id`` is the same in every try: whoever has seen it may drop it. ``at``: when it happened, ISO 8601 in UTC.
 
     ``job_id`` is None for a submission that Swiftia refused or that may have got lost. ``metadata``: as it was given
-    with the job. ``data``: what belongs to the kind of event, see the README.
+    with the job. ``data``: what belongs to the kind of event, see deploy/deliveries.md.
     """
 
     id: str

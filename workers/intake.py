@@ -11,6 +11,7 @@ import structlog
 from workers.errors import LedgerUnavailable, SpoolUnavailable
 from workers.gate import Gate
 from workers.ledger import Ledger
+from workers.pipeline import Pipeline
 from workers.records import Accepted, Callback
 from workers.spool import Spool
 
@@ -34,7 +35,7 @@ class Intake:
 
     def take(self, callback: Callback) -> Accepted:
         """Keep a callback so that nothing can lose it. Raises LedgerUnavailable or SpoolUnavailable: it is not kept."""
-        if self._gate.open and not self._others_wait():
+        if self.straight():
             try:
                 return self.hand_on(callback)
             except LedgerUnavailable:
@@ -51,6 +52,18 @@ class Intake:
             raise
         self._redis_took(began)
         return accepted
+
+    def pipeline(self) -> Pipeline | None:
+        """A way into the ledger that nobody waits on, if there is one. It is for those who ask ``straight`` before."""
+        return self._ledger.pipeline()
+
+    def straight(self) -> bool:
+        """Whether a callback may go to Redis now: it took the last write, and nothing waits in the spool."""
+        return self._gate.open and not self._others_wait()
+
+    def gave_up(self, error: LedgerUnavailable) -> None:
+        """Redis did not take what was on its way, or takes so long that nobody waits for it any more."""
+        self._redis_failed(error)
 
     def try_redis(self) -> None:
         """Try a write. Raises LedgerUnavailable."""
@@ -107,7 +120,11 @@ class Intake:
             body=callback.body,
             account=callback.account,
         )
-        if accepted.ignored:
-            known = "the job is another account's, and stays so"
-            _log.warning("callback.other_account", job=accepted.owner, account=accepted.ignored, known=known)
+        tell_ignored(accepted)
         return accepted
+
+
+def tell_ignored(accepted: Accepted) -> None:
+    if accepted.ignored:
+        known = "the job is another account's, and stays so"
+        _log.warning("callback.other_account", job=accepted.owner, account=accepted.ignored, known=known)

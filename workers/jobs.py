@@ -16,10 +16,11 @@ def bind(attempts: Attempts) -> None:
     _bound[:] = [attempts]
 
 
-def run_step(step: str, subject: str, attempt: int) -> None:
+def run_step(step: str, subject: str, attempt: int) -> bool:
+    """Answers whether the step took so much that this process should do no other one."""
     if not _bound:
         raise RuntimeError("no steps are bound in this process; start workers with: swiftia-receiver worker")
     try:
-        _bound[0].run(step, parse_subject(subject), int(attempt))
+        return _bound[0].run(step, parse_subject(subject), int(attempt))
     finally:
         tracing.flush()  # the work-horse ends without a word

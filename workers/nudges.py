@@ -37,6 +37,9 @@ class StepJob(Job):
     Fields that no nudge has are not read at all: RQ would call what a job names as its callback.
     """
 
+    # Whether its step took so much that the process should do no other one after it.
+    spent = False
+
     @classmethod
     def fetch(cls, id: str, connection: Redis | None = None, serializer: Any = None) -> Job:  # noqa: A002 - RQ's name
         try:
@@ -50,6 +53,9 @@ class StepJob(Job):
         super().restore({name: value for name, value in raw_data.items() if name in _READ})
         if not 0 < (self.timeout or 0) <= max(STEP_TIMEOUT_S.values()):
             raise NoSuchJobError(f"{self.key} has no usable timeout")
+
+    def perform(self) -> None:
+        self.spent = bool(super().perform())
 
     @property
     def func(self) -> object:

@@ -10,6 +10,9 @@ ArtifactPath = NewType("ArtifactPath", str)
 
 _RECEIPT = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LAST_RENDER = 999_999
+_PATH = re.compile(
+    r"jobs/[A-Za-z0-9_-]{1,128}/(?:result\.json|callbacks/[A-Za-z0-9_-]{1,64}|renders/[1-9][0-9]{0,5}\.mp4)", re.ASCII
+)
 
 
 def job_folder(job_id: str) -> ArtifactPath:
@@ -19,6 +22,14 @@ def job_folder(job_id: str) -> ArtifactPath:
 
 def result_path(job_id: str) -> ArtifactPath:
     return ArtifactPath(f"{job_folder(job_id)}/result.json")
+
+
+def artifact_path(text: str) -> ArtifactPath:
+    """Read such a path; raise ``InvalidInput`` for what is none of ours."""
+    match = _PATH.fullmatch(text)
+    if match is None:
+        raise InvalidInput("this is no path of a file that is kept here", got=repr(text)[:120])
+    return ArtifactPath(text)
 
 
 def callback_path(job_id: str, receipt: str) -> ArtifactPath:

@@ -1,6 +1,6 @@
 """Questions to Redis: one, or many at once. Writes nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ return found
 _AT_ONCE: Final = 200
 # More commands than these in one pipeline would hold too many answers in memory at once.
 _PIPELINE: Final = 2000
+_SCANNED: Final = 1000
 
 Fields = Mapping[str, str]
 Command = tuple[str, str, tuple[str, ...]]
@@ -57,6 +58,15 @@ class Reader:
             texts({name: value for name, value in zip(names, values, strict=True) if value is not None})
             for values in found
         ]
+
+    def names(self, beginning: str) -> Iterator[str]:
+        """Give the keys that begin so; some of them twice, where Redis rearranges its table meanwhile."""
+        cursor: Any = 0
+        while True:
+            cursor, found = self.ask(partial(self.redis.scan, cursor, match=f"{beginning}*", count=_SCANNED))
+            yield from map(text, found)
+            if cursor == 0:
+                return
 
     def ask(self, question: Callable[[], Any]) -> Any:
         try:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -147,15 +147,31 @@ class Scripts:
         self._loaded: dict[str, Any] = {}
 
     def run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
-        return self._script(name)(args=[_text(arguments), *binary])
+        return self._script(name)(args=[packed(arguments), *binary])
+
+    def run_many(self, name: str, calls: Sequence[tuple[Mapping[str, object], Sequence[bytes]]]) -> list[Any]:
+        """Run a script with each of these, in that order and at one go; others may come between."""
+        pipeline: Any = self._connection.pipeline(transaction=False)
+        script = self._script(name)
+        for arguments, binary in calls:
+            script(args=[packed(arguments), *binary], client=pipeline)
+        answers: list[Any] = pipeline.execute()
+        return answers
 
     def run_replicated(self, replicas: int, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
         """Run a script and wait a moment for ``replicas`` replicas; return its answer and how many have the write."""
         script = self._script(name)
         try:
-            return self._and_wait(replicas, "EVALSHA", script.sha, 0, _text(arguments), *binary)
+            return self._and_wait(replicas, "EVALSHA", script.sha, 0, packed(arguments), *binary)
         except NoScriptError:
-            return self._and_wait(replicas, "EVAL", script.script, 0, _text(arguments), *binary)
+            return self._and_wait(replicas, "EVAL", script.script, 0, packed(arguments), *binary)
+
+    def sha(self, name: str) -> str:
+        return str(self._script(name).sha)
+
+    def load(self, name: str) -> None:
+        """Make the server know a script, for those who call it by its sha alone."""
+        self._connection.script_load(self._script(name).script)
 
     def _and_wait(self, replicas: int, *command: bytes | str | int) -> tuple[Any, int]:
         """Send all at once: WAIT counts for what came before it on the same connection, and there alone."""
@@ -176,5 +192,6 @@ class Scripts:
         return self._loaded[name]
 
 
-def _text(arguments: Mapping[str, object]) -> bytes:
+def packed(arguments: Mapping[str, object]) -> bytes:
+    """What a script is given as its one argument."""
     return json.dumps(arguments, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")

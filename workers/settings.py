@@ -5,97 +5,17 @@ variables that it does not know. Secrets are ``SecretStr``: they do not show in 
 """
 
 import difflib
-import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from workers.addresses import check_url, web_url
-from workers.errors import InvalidInput, InvalidSettings
-from workers.limits import PLANS, RateLimit, parse_rate_limit
+from workers.errors import InvalidSettings
+from workers.limits import PLANS, RateLimit
 from workers.outbox import EVENTS
-
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
-_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-
-
-def _seconds(text: object) -> float:
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h|d|)", str(text).strip(), re.ASCII)
-    if match is None:
-        raise ValueError("is no duration; write a number with ms, s, m, h or d, such as 10m")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _bytes(text: object) -> int:
-    match = re.fullmatch(r"([0-9]{1,15})\s*([kmgt]?)(?:i?b)?", str(text).strip().lower(), re.ASCII)
-    if match is None:
-        raise ValueError("is no size; write a number of bytes or one with K, M or G, such as 64M")
-    return int(match[1]) * _SIZES[match[2]]
-
-
-def _words(text: object) -> tuple[str, ...]:
-    if not isinstance(text, str):
-        return tuple(text) if isinstance(text, (list, tuple)) else ()
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _secrets(text: object) -> tuple[SecretStr, ...]:
-    return tuple(SecretStr(word) for word in _words(text))
-
-
-def _networks(text: object) -> tuple[IPv4Network | IPv6Network, ...]:
-    try:
-        return tuple(ip_network(word) for word in _words(text))
-    except ValueError as error:
-        raise ValueError(f"holds no valid network ({error}); write CIDRs such as 10.1.0.0/16") from None
-
-
-def _switch(text: object) -> bool:
-    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if str(text).strip().lower() not in known:
-        raise ValueError("is neither true nor false")
-    return known[str(text).strip().lower()]
-
-
-def _rate(text: object) -> RateLimit:
-    try:
-        return text if isinstance(text, RateLimit) else parse_rate_limit(str(text))
-    except InvalidInput as error:
-        raise ValueError(error.message) from None
-
-
-def _events(text: object) -> tuple[str, ...]:
-    words = _words(text)
-    strange = sorted(set(words) - set(EVENTS))
-    if strange:
-        raise ValueError(f"has {strange[0][:40]!a}, which is no event; the events are {', '.join(EVENTS)}")
-    return words
-
-
-def _web_url(text: object) -> str:
-    return web_url(str(text))
-
-
-def _header(text: object) -> str:
-    name = str(text).strip()
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", name, re.ASCII) is None:
-        raise ValueError("is no name of a header; write one such as X-Forwarded-User")
-    return name
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
-Size = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
-Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_secrets)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
-Switch = Annotated[bool, BeforeValidator(_switch)]
-Rate = Annotated[RateLimit, BeforeValidator(_rate)]
-Events = Annotated[tuple[str, ...], BeforeValidator(_events)]
-DeliveryUrl = Annotated[str, BeforeValidator(lambda text: check_url(str(text)))]
-WebUrl = Annotated[str, BeforeValidator(_web_url)]
-Header = Annotated[str, BeforeValidator(_header)]
+from workers.units import DeliveryUrl, Events, Header, Networks, Rate, Seconds, Secrets, Size, Switch, WebUrl, size_of
 
 _OUR_PREFIXES = ("SWIFTIA_", "CALLBACK_", "WEBHOOK_", "RENDER_", "DELIVERY_", "STORAGE_", "KEEP_", "FREE_", "TRUSTED_",
                  "RETENTION_", "ARCHIVE_", "RECONCILE_", "REDIS_", "ADMIN_", "ACK_", "PUBLIC_", "WEB_CONC", "MAX_",
@@ -103,64 +23,135 @@ _OUR_PREFIXES = ("SWIFTIA_", "CALLBACK_", "WEBHOOK_", "RENDER_", "DELIVERY_", "S
                  "HANDLER", "VIEWER_", "CONSOLE_")  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What to say of a default that is not simply a value."""
+
+    text: str
+
+
 class Settings(BaseModel):
-    """Each field is the environment variable of the same name in capitals. Durations in seconds, sizes in bytes."""
+    """Each field is the environment variable of the same name in capitals. Durations in seconds, sizes in bytes.
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
+    What is said below each stands in the README: ``make settings-table``.
+    """
 
-    redis_url: SecretStr | None = None
-    require_durable: Switch = False
-    ack_replicas: Annotated[int, Field(ge=0, le=16)] = 0
-    data_dir: Path = Path("data")
-    swiftia_api_key: SecretStr | None = None
-    swiftia_accounts: Path | None = None
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid", use_attribute_docstrings=True)
+
+    swiftia_api_key: Annotated[SecretStr | None, Shown("not set: sandbox with `up`")] = None
+    """The organization's key."""
+    swiftia_accounts: Annotated[Path | None, Shown("not set: the one key")] = None
+    """A TOML file with the keys of several organizations, see `deploy/accounts.md`."""
     swiftia_base_url: WebUrl = "https://app.swiftia.io"
+    """Where Swiftia's API is."""
     swiftia_plan: Literal["free", "starter", "pro", "swift"] = "free"
-    swiftia_rate_limit: Rate | None = None
+    """Decides the request allowance: `free` 1/5s, `starter` 1/2s, `pro` 1/1s, `swift` 5/1s."""
+    swiftia_rate_limit: Annotated[Rate | None, Shown("that of the plan")] = None
+    """An allowance of your own, such as `1/2s`."""
+    public_url: Annotated[WebUrl, Shown("`http://HOST:PORT`")] = ""
+    """Where Swiftia reaches this service."""
     host: str = "127.0.0.1"
+    """Where the web processes listen."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    """And on which port."""
     metrics_host: str = "127.0.0.1"
+    """Where `METRICS_PORT` listens."""
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    public_url: WebUrl = ""
-    callback_keys: Secrets = ()
+    """A port of its own for `/metrics`, without a token and with nothing else."""
+    callback_keys: Annotated[Secrets, Shown("made once, kept in `DATA_DIR`")] = ()
+    """Sign the callback URLs; comma-separated, newest first."""
     webhook_signing_secrets: Secrets = ()
-    admin_token: SecretStr | None = None
-    viewer_token: SecretStr | None = None
-    console_auth_header: Header = ""
-    trusted_proxies: Networks = ()
-    render_rules: Path | None = None
-    render_when_unsure: Literal["retry", "park"] = "retry"
-    storage_url: str = ""
-    keep_videos: Switch = True
-    min_free_bytes: Annotated[int, BeforeValidator(_bytes), Field(ge=0)] = 1 << 30
-    free_upstream: Switch = False
-    trusted_networks: Networks = ()
-    delivery_url: DeliveryUrl | None = None
-    delivery_secret: Secrets = ()
-    delivery_events: Events = EVENTS
-    delivery_timeout: Annotated[Seconds, Field(gt=0)] = 15.0
-    delivery_retry_base: Seconds = 5.0
-    delivery_patience: Seconds = 3 * 86_400.0
-    delivery_threads: Annotated[int, Field(ge=1, le=256)] = 16
-    handler: str = ""
-    reconcile_after: Seconds = 600.0
-    storage_warn_percent: Annotated[float, Field(ge=0, le=100)] = 80.0
-    archive_days: Annotated[int, Field(ge=1, le=180)] = 90
-    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 90
+    """`whsec_…`, comma-separated: callbacks must be signed by Standard Webhooks as well."""
     max_callback_bytes: Size = 1 << 20
+    """A larger callback is answered 413."""
     spool_max_bytes: Size = 256 << 20
-    max_result_bytes: Size = 64 << 20
-    max_video_bytes: Size = 8 << 30
-    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 10
-    retry_base: Seconds = 2.0
-    retry_cap: Seconds = 600.0
+    """How much may wait in `DATA_DIR/spool` while Redis is away; what comes beyond that is answered 503."""
+    admin_token: Annotated[SecretStr | None, Shown("made once, kept in `DATA_DIR/admin-token`")] = None
+    """Bearer token of the API, and the one to sign in to the console with."""
+    viewer_token: SecretStr | None = None
+    """The same, for looking only: `GET` under `/api`, `/metrics`, and the console without its buttons."""
+    trusted_proxies: Networks = ()
+    """CIDRs of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
+    console_auth_header: Header = ""
+    """A header, such as `X-Forwarded-User`, in which one of them names who has signed in to it: they need no token in
+    the console and may do everything. The proxy has to take it out of what others send."""
     submit_patience: Seconds = 10.0
+    """How long `POST /api/jobs` waits for its turn before it answers 429."""
     submit_dry_run: Switch = False
+    """`POST /api/jobs` checks everything and answers what it would send; sends and stores nothing. For one request:
+    `?dry_run=true`."""
+    data_dir: Path = Path("data")
+    """Embedded Valkey, spool, secrets made here, kept files."""
+    redis_url: Annotated[SecretStr | None, Shown("not set: embedded Valkey")] = None
+    """`redis://`, `rediss://`, `unix://` or `redis+sentinel://`; wants `appendfsync always` and `noeviction`, and
+    `hash-max-listpack-value 4096` for least memory."""
+    require_durable: Switch = False
+    """Refuse to start, instead of warning, on a Redis that may lose what it acknowledged."""
+    ack_replicas: Annotated[int, Field(ge=0, le=16)] = 0
+    """So many replicas must have a callback before it is acknowledged."""
+    storage_url: Annotated[str, Shown("`DATA_DIR/artifacts`")] = ""
+    """`file:///…`, `s3://bucket/prefix`, `gs://…` or `az://…`."""
+    keep_videos: Switch = True
+    """Download rendered videos; `false`: the job names where Swiftia has them, as `url` of each render."""
+    min_free_bytes: Annotated[int, BeforeValidator(size_of), Field(ge=0)] = 1 << 30
+    """While less is free on the disk that videos are written to, downloads wait; `0`: they never do."""
+    free_upstream: Switch = False
+    """Delete a job's files at Swiftia once all its videos are kept here."""
+    max_result_bytes: Size = 64 << 20
+    """A larger result parks its job."""
+    max_video_bytes: Size = 8 << 30
+    """A larger video parks its render."""
+    storage_warn_percent: Annotated[float, Field(ge=0, le=100)] = 80.0
+    """From so much used storage at Swiftia on, `GET /api/storage` and `check` warn."""
+    archive_days: Annotated[int, Field(ge=1, le=180)] = 90
+    """After so many days Swiftia archives a job and deletes its files there, 1 to 180, as it is set in Swiftia's web
+    application; who has not ended in the last 7 of them is counted by `check` and `/metrics`, and not asked about on
+    the last."""
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 90
+    """Finished and failed jobs are erased so many days after they ended, `0`: never. Parked ones stay."""
+    trusted_networks: Networks = ()
+    """CIDRs that downloads and deliveries may reach besides public addresses."""
+    render_rules: Annotated[Path | None, Shown("every short, Swiftia's defaults")] = None
+    """A TOML file: which shorts of which function, preset, brand preset, size, options (`workers/rules.py`)."""
+    delivery_url: DeliveryUrl | None = None
+    """Where your application is told of its jobs, see `deploy/deliveries.md`."""
+    delivery_secret: Annotated[Secrets, Shown("made once, kept in `DATA_DIR/delivery-secret`")] = ()
+    """`whsec_…`, comma-separated: each of them signs."""
+    delivery_events: Annotated[Events, Shown("all six")] = EVENTS
+    """Which events are sent: `job.completed`, `render.kept`, `render.failed`, `job.finished`, `job.failed`,
+    `job.parked`."""
+    delivery_timeout: Annotated[Seconds, Field(gt=0)] = 15.0
+    """How long your application may take to answer."""
+    delivery_retry_base: Seconds = 5.0
+    """The first pause after a failed try; it trebles, up to 8 hours."""
+    delivery_patience: Seconds = 3 * 86_400.0
+    """For how long a delivery is tried before it is parked."""
+    delivery_threads: Annotated[int, Field(ge=1, le=256)] = 16
+    """Deliveries under way at once; one target gets a quarter of them, one that fails a single one."""
+    handler: str = ""
+    """A Python function that is called in place of `DELIVERY_URL`: `package.module:function`, or the name of an
+    installed one."""
+    render_when_unsure: Literal["retry", "park"] = "retry"
+    """When a crash leaves open whether a render was started: `retry` it, or `park` it."""
+    reconcile_after: Seconds = 600.0
+    """A job without a callback is asked about from then on, ever more slowly."""
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Failed attempts of one step before it is parked."""
+    retry_base: Seconds = 2.0
+    """The first pause between attempts; it doubles."""
+    retry_cap: Seconds = 600.0
+    """The longest pause."""
     web_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    """Web processes."""
     workers: Annotated[int, Field(ge=1, le=256)] = 4
+    """Worker processes, split between what talks to Swiftia and what downloads; a courier for deliveries is added, and
+    for each further account one that talks to Swiftia, until these are `WORKERS`."""
     grace_seconds: Seconds = 30.0
+    """How long a stop waits for what is in hand; what is cut off is put back at once."""
     log_format: Literal["auto", "console", "json"] = "auto"
+    """`console`, `json`, or `auto`: console on a terminal."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """`debug`, `info`, `warning`, `error`."""
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from workers.spoolfile import SpoolFile
 # What a row takes besides body and meta, so that empty bodies count as well.
 _ROW_BYTES: Final = 256
 _SELECT: Final = "SELECT receipt, ref, job_id, meta, body FROM callbacks WHERE aside = 0 ORDER BY seq LIMIT ?"
+_AFTER: Final = "SELECT seq, receipt, ref, job_id, meta, body FROM callbacks WHERE seq > ? ORDER BY seq LIMIT ?"
 _INSERT: Final = "INSERT OR IGNORE INTO callbacks (receipt, ref, job_id, meta, body, size) VALUES (?, ?, ?, ?, ?, ?)"
 
 _FORGET: Final = "DELETE FROM callbacks WHERE ref = ?1 AND job_id = coalesce(?2, job_id)"
@@ -55,6 +56,17 @@ class Spool:
         """Return the first that came, without those that are set aside."""
         rows = self._file.read(lambda database: database.execute(_SELECT, (most,)).fetchall())
         return [_callback(row) for row in rows]
+
+    def after(self, seq: int, most: int) -> list[tuple[int, Callback]]:
+        """Return what came behind number ``seq``, with the numbers, also what is set aside."""
+        rows = self._file.read(lambda database: database.execute(_AFTER, (seq, most)).fetchall())
+        return [(row[0], _callback(row[1:])) for row in rows]
+
+    def holds(self, receipt: str) -> bool:
+        found = self._file.read(
+            lambda database: database.execute("SELECT 1 FROM callbacks WHERE receipt = ?", (receipt,)).fetchone()
+        )
+        return found is not None
 
     def remove(self, receipts: Iterable[str]) -> None:
         names = [(receipt,) for receipt in receipts]

@@ -1,17 +1,19 @@
-"""RQ's worker as we run it: it stops only between two jobs, and tells the ledger what became of its work-horses."""
+"""RQ's worker as we run it: its work-horses go on for a shift, and it tells the ledger what became of them."""
 
 import contextlib
 import os
 import signal
+import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 import structlog
 from redis import RedisError
-from rq import Queue, Worker
-from rq.exceptions import StopRequested
+from rq import Queue
+from rq.exceptions import NoSuchJobError, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
@@ -19,13 +21,17 @@ from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from workers.attempts import StepTimeout
 from workers.horse import Heartbeat, how_it_ended
 from workers.ledger import Ledger
-from workers.nudges import Nudge, nudge_of
+from workers.nudges import StepJob, nudge_of
 from workers.pulse import Laps
+from workers.shift import Length, Shift, run_of
+from workers.slate import InHand, Slate
+from workers.stoppable import StoppableWorker
 from workers.work import LEASE_S
 
-_TWICE_AT_ONCE_S = 1.0
 # A step is ended from inside when its time is over, and where that does not reach it from outside, so much later.
 _OVERTIME_S = 15.0
+# RQ takes a run for dead that has not been told of for so much longer than its worker looks at it.
+_RQ_SPARE_S = 60
 
 _log = structlog.get_logger("workers.worker")
 
@@ -39,19 +45,15 @@ class StepPenalty(UnixSignalDeathPenalty):
         super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call]
 
 
-class StepWorker(Worker):
-    """RQ's own handler of SIGTERM leaves by an exception wherever the signal arrives, also between taking a job from
-    the queue and noting that it has it. Here the signal sets a flag, and the flag is read where RQ looks after its
-    maintenance: between two jobs. ``tests/workers/test_rq_contract.py`` pins that place.
+class StepWorker(StoppableWorker):
+    """Forks a work-horse for a shift of steps, and ends it, or tells the ledger of its end, where that is called for.
 
     ``last_words``: a ledger whose client gives up after seconds; what cannot be told there, the lease covers.
     ``horse_patience_s``: how long a work-horse may be silent. ``overtime_s``: how long it may go on after its time is
-    over. ``laps``: told when the main loop passes.
+    over. ``laps``: told when the main loop passes. ``shift``: how long a horse goes on with the next nudges.
     """
 
     death_penalty_class = StepPenalty
-    # RQ doubles its pause up to a minute, and would come that much later than a Redis that is back.
-    max_connection_wait_time = 2.0
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class StepWorker(Worker):
         horse_patience_s: float = LEASE_S,
         overtime_s: float = _OVERTIME_S,
         laps: Laps | None = None,
+        shift: Length | None = None,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
@@ -68,57 +71,24 @@ class StepWorker(Worker):
         self._overtime_s = overtime_s
         self._laps = laps or Laps()
         self._heartbeat = Heartbeat(gap_s=2.0 * self.job_monitoring_interval)
-        self._in_hand: Nudge | None = None
+        self._shift = shift or Length()
+        self._slate = Slate()
+        self._ended: int | None = None
         self._forked_at = 0.0
         self._killed_because = ""
-        self._stop_asked_at: float | None = None
-        self._hurried = False
         self._cut_off = False
 
     # Being stopped
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        self._stop_asked_at = time.monotonic()
-        self._shutdown_requested_date = datetime.now(UTC)
-        signal.signal(signal.SIGINT, self.request_force_stop)
-        signal.signal(signal.SIGTERM, self.request_force_stop)
-        # Nothing is logged here: the signal may have come in the middle of a log line, whose lock this would wait for.
-        self._stop_requested = True
-
-    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Take a second signal for the end of all patience. One that comes at once is the same one, sent to a group."""
-        del signum, frame
-        self._hurried = time.monotonic() - (self._stop_asked_at or 0.0) >= _TWICE_AT_ONCE_S
-
-    def out_of_time(self, grace_s: float) -> bool:
-        """Tell whether a stop was asked for, and more than once or more than ``grace_s`` seconds ago."""
-        if self._stop_asked_at is None:
-            return False
-        return self._hurried or time.monotonic() - self._stop_asked_at >= grace_s
+        self._slate.call_off()
+        super().request_stop(signum, frame)
 
     def cut_off(self) -> None:
         """End the step in hand and put it back: it runs elsewhere at once, and that it was cut off is not its fault."""
         self._cut_off = True
         self.kill_horse()
         self._tell(reason="", crashed=False)
-
-    @property
-    def should_run_maintenance_tasks(self) -> bool:
-        if self._stop_requested:
-            _log.info("worker.stopping", name=self.name)
-            raise StopRequested
-        return bool(super().should_run_maintenance_tasks)
-
-    def run_maintenance_tasks(self) -> None:
-        """Clean RQ's registries, or leave it: nothing of ours depends on them, and an entry that cannot be read would
-        end every worker at its start.
-        """
-        try:
-            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        except Exception:  # noqa: BLE001 - see above
-            _log.exception("worker.maintenance", name=self.name)
-            self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]
 
     # Going on, and looking after the horse
 
@@ -128,15 +98,17 @@ class StepWorker(Worker):
         super().heartbeat(*args, **options)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        self._in_hand, self._killed_because = nudge_of(job), ""
+        self._killed_because = ""
         super().execute_job(job, queue)
-        self._in_hand = None
+        self._slate.wipe()
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         if self._cut_off:
             raise StopRequested
         self._forked_at = time.monotonic()
         self._heartbeat.expect(self._forked_at)
+        run = self.execution.id if self.execution else ""
+        self._slate.write(InHand(job.id, run, nudge_of(job), float(job.timeout or 0), self._forked_at))
         super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
@@ -146,25 +118,69 @@ class StepWorker(Worker):
             os._exit(1)  # no thread to be had. What is raised here would make a second worker of the horse
         super().main_work_horse(job, queue)
 
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        """Called in the horse: RQ's own way for the first nudge, and the shift after it."""
+        good = super().perform_job(job, queue, execution)
+        if good and isinstance(job, StepJob) and not job.spent:
+            silent_s = self.job_monitoring_interval + _RQ_SPARE_S
+            shift = Shift(self.connection, queue.name, self.name, self._slate, silent_s=silent_s, length=self._shift)
+            with contextlib.suppress(RedisError):  # its worker meets that too, and waits
+                shift.go_on(self._forked_at, lambda *taken: self._perform_next(queue, *taken))
+        return good
+
+    def _perform_next(self, queue: Queue, job: StepJob, execution: Execution) -> bool:
+        try:
+            with StepPenalty(job.timeout, JobTimeoutException, job_id=job.id):  # type: ignore[no-untyped-call]
+                job.perform()
+        except BaseException:  # noqa: BLE001 - as RQ does for the first
+            job.ended_at = datetime.now(UTC)
+            self.handle_exception(job, *sys.exc_info())
+            self.handle_job_failure(job, queue, exc_string=traceback.format_exc(), execution=execution)
+            return False
+        return True
+
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Called every few seconds while a horse works. What RQ notes here matters to nobody: it may fail."""
-        if given_up := self._given_up(job, time.monotonic()):
+        in_hand = self._slate.read()
+        if given_up := self._given_up(in_hand, time.monotonic()):
             self._killed_because = given_up
             self.kill_horse()
             return
+        now_run = job, execution
+        if in_hand is not None and in_hand.job_id != job.id:
+            now_run = run_of(in_hand, self.connection, self.name, job.origin)
+            job.started_at = datetime.now(UTC)  # RQ has its own limit, and counts from here
         try:
-            super().maintain_heartbeats(job, execution)
+            super().maintain_heartbeats(*now_run)
         except RedisError as error:
             _log.warning("worker.heartbeat", name=self.name, error=str(error))
 
-    def _given_up(self, job: Job, now: float) -> str:
+    def _given_up(self, in_hand: InHand | None, now: float) -> str:
         """Say why the horse is to be ended; nothing if it is not."""
         if self._heartbeat.silent_s(now) > self._horse_patience_s:
             return f"silent for {self._horse_patience_s:g} s"
-        seconds = float(job.timeout or 0)
-        if now - self._forked_at > seconds + self._overtime_s:
-            return f"ran for more than {seconds:g} s"
+        if in_hand is not None and now - in_hand.since > in_hand.timeout_s + self._overtime_s:
+            return f"ran for more than {in_hand.timeout_s:g} s"
         return ""
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        found = super().wait_for_horse()
+        self._ended = found[1]
+        return found
+
+    def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
+        """RQ knows of the first nudge of a shift alone: a horse that dies of a later one is looked after here."""
+        super().monitor_work_horse(job, queue, execution)
+        in_hand = self._slate.read()
+        if self._ended == os.EX_OK or in_hand is None or in_hand.job_id == job.id:
+            return
+        reason = self._killed_because or ("" if self._ended is None else how_it_ended(self._ended))
+        self._tell(reason=reason or f"ran for more than {in_hand.timeout_s:g} s", crashed=not self._cut_off)
+        with contextlib.suppress(NoSuchJobError):
+            died = StepJob.fetch(in_hand.job_id, connection=self.connection, serializer=self.serializer)
+            died.ended_at = datetime.now(UTC)
+            _, run = run_of(in_hand, self.connection, self.name, queue.name)
+            self.handle_job_failure(died, queue, exc_string=f"Work-horse ended: {reason}", execution=run)
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """End the horse and what it started, if there is one: RQ's own way may meet this process in its place."""
@@ -180,7 +196,8 @@ class StepWorker(Worker):
         self._tell(reason=self._killed_because or ended, crashed=not self._cut_off)
 
     def _tell(self, *, reason: str, crashed: bool) -> None:
-        nudge = self._in_hand
+        in_hand = self._slate.read()
+        nudge = None if in_hand is None else in_hand.nudge
         if nudge is None or self._last_words is None:
             return
         said = {"step": nudge.step, "subject": str(nudge.subject), "attempt": nudge.attempt, "crashed": crashed}

@@ -111,6 +111,10 @@ def span(
     return _active[0].span(name, kind, carrier or {}, attributes) if _active else _NOTHING
 
 
+def is_on() -> bool:
+    return bool(_active)
+
+
 def traceparent() -> str:
     """Of the span that this thread is in; empty without one."""
     return _active[0].traceparent() if _active else ""

@@ -1,9 +1,10 @@
-"""A worker process: one lane, one RQ queue, one forked work-horse per step.
+"""A worker process: one lane, one RQ queue, one forked work-horse per shift of steps.
 
 One queue per process, because RQ loses a job that it takes from two queues at once if it dies at that moment. A
-work-horse per step, because a step that takes its process down (out of memory, a fault in a library) must not take the
-worker along. Neither matters for the truth: that is in the ledger, and a nudge that is lost comes back by the lease.
-What the worker sees of the end of a horse it tells the ledger, so that nobody has to wait for the lease.
+work-horse, because a step that takes its process down (out of memory, a fault in a library) must not take the worker
+along; for a shift of steps (``shift.py``), because a fork costs more than most steps (``deploy/scaling.md``). None of
+it matters for the truth: that is in the ledger, and a nudge that is lost comes back by the lease. What the worker sees
+of the end of a horse it tells the ledger, so that nobody has to wait for the lease.
 """
 
 import os
@@ -21,6 +22,7 @@ from workers.notify import Notifier
 from workers.nudges import StepJob, queue
 from workers.pulse import Laps, keep_telling
 from workers.settings import Settings
+from workers.shift import Length
 from workers.stepworker import StepWorker
 from workers.wiring import build, open_ledger, redis_url
 
@@ -73,8 +75,11 @@ def work(worker: StepWorker, grace_s: float) -> None:
     worker.work(logging_level="WARNING", with_scheduler=False)
 
 
-def run_worker(settings: Settings, lane: str, notifier: Notifier) -> None:
-    """Work on one lane until SIGTERM. Everything is built before the forks, so that a work-horse starts at once."""
+def run_worker(settings: Settings, lane: str, notifier: Notifier, *, shift: Length | None = None) -> None:
+    """Work on one lane until SIGTERM. Everything is built before the forks, so that a work-horse starts at once.
+
+    ``shift``: how long a work-horse goes on with the next steps.
+    """
     laps = Laps()
     keep_telling(notifier, laps.any_new)
     exporting.start(f"worker-{lane}", forks=True)
@@ -83,7 +88,7 @@ def run_worker(settings: Settings, lane: str, notifier: Notifier) -> None:
     services = build(settings, redis)
     jobs.bind(services.attempts)
     last_words = open_ledger(settings, services.upstreams.accounts, web_redis(url))
-    worker = step_worker(redis, lane, last_words=last_words, laps=laps)
+    worker = step_worker(redis, lane, last_words=last_words, laps=laps, shift=shift)
     notifier.ready()
     _log.info("worker.started", lane=lane)
     work(worker, settings.grace_seconds)

@@ -39,7 +39,7 @@ How to add a page:
                return gone_to("/x?done=erased")                 # 303, so that a reload repeats nothing
 
    What is raised (``NotFound``, ``InvalidInput``, ``Conflict``, …) becomes a page by itself.
-2. Make it in ``site.py``; name its routes in ``receiver/description/console.py``, which the README's table follows.
+2. Make it in ``site.py``; name its routes in ``receiver/description/console.py``, and in deploy/api.md.
 3. Write ``templates/console/overview.html``: ``{% extends "base.html" %}``, blocks ``title`` and ``main``; the macros
    of ``pieces.html`` give badges, bars, forms with their token, questions. Filters: ``words.py``. Names of classes are
    at the top of ``static/console.css``.

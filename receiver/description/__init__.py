@@ -12,7 +12,7 @@ How to describe a route that you add:
            "/api/jobs/{name}/events",   # the rule, with {name} for <name> and {n} for <int:n>
            id="followJob",              # its name in generated clients, and its anchor in /docs
            tag="Jobs",
-           summary="Follow a job",      # one line, without a full stop; the front page and README show it
+           summary="Follow a job",      # one line, without a full stop; the front page and deploy/api.md show it
            text="…",                    # more, in paragraphs; `code` may be marked as such
            query=(Parameter("since", MOMENT, "Leave out what happened before."),),
            answers={200: Answer("The events.", {"text/event-stream": Content({"type": "string"}, "event: …")})},
@@ -24,7 +24,7 @@ How to describe a route that you add:
    For a body: ``body=Body(ref("Order"), examples={…})``; a request header: ``headers=(Parameter("Prefer", …),)``.
    Every route but a ``public`` one has the problems of ``COMMON`` besides its own, and answers 400 to a query parameter
    that is not described; so a ``view_func`` may read any that is.
-3. Name the route in the README's table, where ``first_cells("Routes")`` of the tests looks for it.
+3. Name the route in the table of deploy/api.md, where ``first_cells("Routes")`` of the tests looks for it.
 
 ``create_app`` raises ``Undescribed`` for a route without a description and for a description without a route, and the
 tests hold every answer of a running service against it. What no route could tell is in ``introduction``.

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import against_plan
+from tests.bench.held import held
 from tests.bench.polling import EachAlone, Pause, Poller, exponential, fixed
 from tests.chaos.machine import Machine, prepared
 from tests.chaos.recovery import percentile
@@ -176,10 +177,10 @@ def noticed(machine: Machine, books: dict[str, Any]) -> tuple[dict[str, float], 
     """Read from the ledger when each render was noticed, and after how many looks."""
     seen: dict[str, float] = {}
     with machine.redis() as redis:
-        for key in redis.scan_iter("sr:render:*", count=1000):
-            render, state, updated = redis.hmget(key, "render_id", "state", "updated")
-            if render and state in (b"done", b"kept", b"keeping"):
-                seen[render.decode()] = int(updated) / 1000
+        for job in books["jobs"]:
+            for render in held(redis, job).renders:
+                if b"render_id" in render and render[b"state"] in (b"done", b"kept", b"keeping"):
+                    seen[render[b"render_id"].decode()] = int(render[b"updated"]) / 1000
     return seen, {render: row["polls"] for render, row in books["renders"].items()}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.bench.held import held
 from tests.chaos.machine import Machine, prepared
 from tests.chaos.recovery import percentile
 from workers.limits import RateLimit
@@ -90,7 +91,7 @@ def main() -> int:
     tell("done to kept, mean s", found["kept"], [mean(each.noticed_s) for each in foretold])
     tell("requests a second", found["per_s"], [each.sent_per_s for each in foretold])
     tell("mean render s", found["took"], [mean(each.took_s) for each in foretold])
-    sys.stdout.write(f"{json.dumps(found['processes'])}\nRedis bytes: {json.dumps(found['bytes'])}\n")
+    sys.stdout.write(f"{json.dumps(found['processes'])}\nRedis bytes a job with its renders: {found['bytes']:.0f}\n")
     return 0
 
 
@@ -136,26 +137,20 @@ def moments(machine: Machine, books: dict[str, Any], event: str) -> list[float]:
     """Seconds from the end of each render at Swiftia until the event of that name."""
     found = []
     with machine.redis() as redis:
-        for key in redis.scan_iter("sr:timeline:*", count=1000):
-            job = key.decode().removeprefix("sr:timeline:")
-            for entry in map(json.loads, redis.lrange(key, 0, -1)):
+        for job in books["jobs"]:
+            whole = held(redis, job)
+            for entry in whole.timeline:
                 if entry["event"] == event:
-                    render = redis.hget(f"sr:render:{job}/{entry['render']}", "render_id").decode()
+                    render = whole.renders[entry["render"] - 1][b"render_id"].decode()
                     found.append(entry["at"] / 1000 - books["renders"][render]["ends_at"])
     return found
 
 
-def memory(machine: Machine) -> dict[str, float]:
-    """Bytes in Redis for each finished job, and for each of its renders with its part of the timeline."""
+def memory(machine: Machine) -> float:
+    """Bytes in Redis for each job with its renders, as they are now: packed or not."""
     with machine.redis() as redis:
-        sizes = {key: redis.memory_usage(key, samples=0) for key in redis.scan_iter("sr:*", count=1000)}
-        of_renders = sum(size for key, size in sizes.items() if key.startswith(b"sr:render:"))
-        of_timelines = sum(size for key, size in sizes.items() if key.startswith(b"sr:timeline:"))
-        lines = [
-            json.loads(entry) for key in sizes if key.startswith(b"sr:timeline:") for entry in redis.lrange(key, 0, -1)
-        ]
-    of_renders += of_timelines * sum("render" in line for line in lines) / len(lines)
-    return {"job": (sum(sizes.values()) - of_renders) / JOBS, "render": of_renders / JOBS / SHORTS}
+        sizes = [redis.memory_usage(key, samples=0) for key in redis.scan_iter("sr:*", count=1000)]
+    return sum(sizes) / JOBS
 
 
 def step_s(machine: Machine) -> float:

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 
 @contextlib.contextmanager
-def delayed(url: str, most_s: float, *, seed: int) -> Iterator[str]:
-    """Yield the address of a proxy before ``url``; each direction is late by 0 to ``most_s`` seconds."""
-    wire = _Wire(url, most_s, random.Random(seed))  # noqa: S311 - a seed repeats a run
+def delayed(url: str, most_s: float, *, seed: int, least_s: float = 0.0) -> Iterator[str]:
+    """Yield the address of a proxy before ``url``; each direction is late by ``least_s`` to ``most_s`` seconds."""
+    wire = _Wire(url, least_s, most_s, random.Random(seed))  # noqa: S311 - a seed repeats a run
     thread = threading.Thread(target=lambda: asyncio.run(wire.carry()), name="delays", daemon=True)
     thread.start()
     try:
@@ -26,10 +26,10 @@ def delayed(url: str, most_s: float, *, seed: int) -> Iterator[str]:
 
 
 class _Wire:
-    def __init__(self, url: str, most_s: float, chance: random.Random) -> None:
+    def __init__(self, url: str, least_s: float, most_s: float, chance: random.Random) -> None:
         self.port: queue.Queue[int] = queue.Queue()
         self._target = urlsplit(url)
-        self._delay = lambda: chance.uniform(0, most_s)
+        self._delay = lambda: chance.uniform(least_s, most_s)
         self._near: list[_Near] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = asyncio.Event()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 _ARGS: Final = [
@@ -45,6 +45,7 @@ _FOCUSED: Final = """() => {
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists() and not os.environ.get("CI"):
         pytest.skip(f"no browser at {CHROMIUM}; apt install chromium")
+    expect.set_options(timeout=20_000)  # a busy machine shows the same, later
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGS)
         yield found

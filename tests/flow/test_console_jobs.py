@@ -10,6 +10,8 @@ from tests.chaos.machine import Machine, started
 from tests.flow.browsing import LOOKS, found_by_axe, missed_by_keyboard, too_wide
 from tests.targets import target
 
+pytestmark = pytest.mark.slow
+
 Visit = Callable[..., Page]
 # One job in each state that a job can end in; the parked one has renders, so that each kind of card is seen.
 VIDEOS = {"finished": "quiet-harbour", "parked": "private-file-one", "failed": "job-fails-one"}
@@ -209,7 +211,7 @@ def test_a_job_is_erased_and_an_event_sent_again(machine, visitor: Visit, script
 
 
 def test_a_page_of_a_job_that_is_erased_elsewhere_says_so(machine, visitor: Visit):
-    job = machine.submit("no-shorts-elsewhere")["id"]
+    job = machine.submit("stuck-and-erased")["id"]
     page = visitor(machine)
     page.goto(f"/jobs/{job}")
     expect(page.locator("#story-title ~ [data-live]")).to_have_text("Live")

@@ -10,6 +10,8 @@ from tests.chaos.machine import Machine
 from tests.flow.browsing import LOOKS, found_by_axe, missed_by_keyboard, too_wide
 from tests.pictures.stage import make_up_a_day
 
+pytestmark = pytest.mark.slow
+
 MOST_BYTES = 60_000
 PAGES = ("/", "/parked", "/parked/retry?group=swiftia-404", "/submit", "/check", "/workers")
 

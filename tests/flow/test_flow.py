@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from workers.sandbox.callback_bodies import FORMS
 
 pytestmark = pytest.mark.slow
 Start = Callable[..., Any]
+# FLOW_JOBS=200 for what deploy/measured.md tells.
+JOBS = int(os.environ.get("FLOW_JOBS", "60"))
 
 
 @pytest.mark.timeout(400)
-def test_two_hundred_jobs_in_mixed_dialects(machine: Start, balanced: Callable[..., None]) -> None:
+def test_many_jobs_in_mixed_dialects(machine: Start, balanced: Callable[..., None]) -> None:
     service = machine(
         SANDBOX_RATE_LIMIT="1000/1s",
         SANDBOX_SHORTS="2",
@@ -27,20 +30,20 @@ def test_two_hundred_jobs_in_mixed_dialects(machine: Start, balanced: Callable[.
         SANDBOX_TWICE="0.1",
         SANDBOX_FILM_BYTES="30000-60000",
     )
-    jobs = service.submit_many([f"video-{n:04}" for n in range(200)])
-    assert len(set(jobs)) == 200
-    service.wait_for(lambda: service.all_settled(200), 300, every=0.5)
+    jobs = service.submit_many([f"video-{n:04}" for n in range(JOBS)])
+    assert len(set(jobs)) == JOBS
+    service.wait_for(lambda: service.all_settled(JOBS), 300, every=0.5)
     balanced(service, jobs)
     books = service.books()
     assert books["rate_limited"] == 0
     assert {call["form"] for call in books["callbacks"]} == set(FORMS)
     assert {call["status"] for call in books["callbacks"]} == {202}
-    assert len(books["callbacks"]) > 200
+    assert len(books["callbacks"]) > JOBS
 
 
 @pytest.mark.timeout(240)
 def test_the_budget_is_never_overrun(machine: Start, balanced: Callable[..., None]) -> None:
-    """Two workers and forty jobs at five requests a second."""
+    """Two workers and more than they may ask at once, at five requests a second."""
     service = machine(
         WORKERS="2",
         SANDBOX_RATE_LIMIT="5/1s",
@@ -49,8 +52,8 @@ def test_the_budget_is_never_overrun(machine: Start, balanced: Callable[..., Non
         SANDBOX_RENDER_SECONDS="0.5",
         SANDBOX_QUEUE_SECONDS="0",
     )
-    jobs = service.submit_many([f"video-{n}" for n in range(40)])
-    service.wait_for(lambda: service.all_settled(40), 200, every=0.5)
+    jobs = service.submit_many([f"video-{n}" for n in range(24)])
+    service.wait_for(lambda: service.all_settled(24), 200, every=0.5)
     balanced(service, jobs)
     assert service.books()["rate_limited"] == 0
 

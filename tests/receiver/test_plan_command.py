@@ -19,7 +19,6 @@ def test_a_load_that_fits():
     assert first == "1,000 jobs a day with 1 renders each, 1/1s: fits"
     for name in ("requests a job", "ceiling", "done to kept", "workers", "Redis", "simulated", "measured"):
         assert f"\n{name} " in result.stdout
-    assert run("1000", "--shorts", "1", "--plan", "pro").stdout == result.stdout
 
 
 def test_a_load_that_does_not():

@@ -16,6 +16,7 @@ import pytest
 import structlog
 from redis import Redis
 
+from tests.conftest import Eventually
 from tests.workers.smalldisk import filled, small_disk
 from tests.workers.wire import Plan, Wire
 from workers.clock import Clock
@@ -224,7 +225,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_a_disk_that_fills_up_in_the_middle_costs_no_try_and_no_byte(small: Path, wired: Any) -> None:
+def test_a_disk_that_fills_up_in_the_middle_costs_no_try_and_no_byte(
+    small: Path, wired: Any, eventually: Eventually
+) -> None:
     station, wire = wired(6 * MIB, MAX_ATTEMPTS="1", MIN_FREE_BYTES="1M")
     job_id = at_the_door(station)
     plan = Plan(down=2 * MIB, hold=threading.Event())
@@ -232,6 +235,7 @@ def test_a_disk_that_fills_up_in_the_middle_costs_no_try_and_no_byte(small: Path
     working = threading.Thread(target=attempt, args=(station, job_id))
     working.start()
     assert plan.held.wait(20)
+    eventually(lambda: sum(part.stat().st_size for part in small.rglob("*.part")) > MIB)
     with filled(small, leaving=MIB // 2):
         plan.hold.set()
         working.join()

@@ -15,7 +15,7 @@ from workers.planning.account import Account
 from workers.planning.lines import Lines
 from workers.planning.load import DAY_S, Load
 from workers.planning.needs import needs
-from workers.planning.plan import plan
+from workers.planning.plan import Plan, plan
 from workers.work import CLASSES, UPSTREAM
 
 LIMITS = st.builds(RateLimit, requests=st.integers(1, 6), window_ms=st.integers(100, 6000))
@@ -96,9 +96,14 @@ def test_the_less_important_wait_for_their_tenth_slot():
 PRO = Load(limit=PLANS["pro"], jobs_per_day=3000.0, shorts=2)
 
 
-def test_the_same_luck_gives_the_same_answer():
-    first, second = (plan(PRO, accounts=1, luck=luck) for _ in range(2))
-    assert first == second
+@pytest.fixture(scope="module")
+def fitting() -> Plan:
+    return plan(PRO, accounts=1, luck=luck)
+
+
+def test_the_same_luck_gives_the_same_answer(fitting: Plan):
+    first = fitting
+    assert first == plan(PRO, accounts=1, luck=luck)
     json.dumps(asdict(first), allow_nan=False)
     assert first.fits
     assert first.requests_per_job == pytest.approx(2 + 2 + 2 * first.looks)
@@ -121,8 +126,8 @@ def test_what_does_not_fit_is_told_with_how_many_accounts_would_do():
     assert crowded.looks < 1.5 < plan(replace(PRO, jobs_per_day=100.0), accounts=1, luck=luck).looks
 
 
-def test_what_it_takes_grows_with_the_accounts_and_a_narrow_link_is_told():
-    one, many = (plan(PRO, accounts=count, luck=luck) for count in (1, 50))
+def test_what_it_takes_grows_with_the_accounts_and_a_narrow_link_is_told(fitting: Plan):
+    one, many = fitting, replace(fitting, accounts=50)
     small, large = (needs(each, PRO, video_bytes=10_000_000, link_per_s=1e9, kept_days=30) for each in (one, many))
     assert large.upstream_workers > small.upstream_workers
     assert large.redis_bytes == pytest.approx(50 * small.redis_bytes)

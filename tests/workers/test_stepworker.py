@@ -22,6 +22,8 @@ from workers.notify import Listener
 from workers.valkey import EmbeddedValkey
 from workers.work import CRASH_PAUSE_S, UPSTREAM
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 JOB = JobSubject("job_1")
 KEY = f"sr:job:{JOB}"

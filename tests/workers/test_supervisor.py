@@ -22,6 +22,8 @@ from workers.notify import Listener, Notifier
 from workers.processes import Child, ProcessService
 from workers.valkey import EmbeddedValkey
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 MAIN = """

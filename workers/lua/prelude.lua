@@ -297,7 +297,8 @@ local function moves_of(subject)
   return is_render(subject) and C.render_moves or C.job_moves
 end
 
--- The deliveries of a job go out one after the other: the first that is not settled is due, those behind it wait for it.
+-- The deliveries of a job go out one after the other: one of them is due, and the others wait for it. outbox is the first
+-- that is not settled. It is due next, but for one that was due already when an earlier one was to be sent once more.
 local function advance(owner, at)
   local key = record_key(owner)
   local got = call('HMGET', key, 'deliveries', 'outbox')
@@ -306,9 +307,11 @@ local function advance(owner, at)
     first = first + 1
   end
   call('HSET', key, 'outbox', first)
-  if first > last then return end
+  for n = first, last do
+    if call('HEXISTS', record_key(owner .. '!' .. n), 'class') == 1 then return end
+  end
   local head = owner .. '!' .. first
-  if not call('HGET', record_key(head), 'class') then put_due(head, line_of(head, 'deliver'), at) end
+  if first <= last then put_due(head, line_of(head, 'deliver'), at) end
 end
 
 local function set_state(subject, new, at)

@@ -1,4 +1,5 @@
--- A person says: send it again. ARGV: 1 JSON {now, subject, request_id, trace}. Answers 1 if it goes out again, 0 if it is on its way already.
+-- A person says: send it again, when its turn comes. ARGV: 1 JSON {now, subject, request_id, trace}.
+-- Answers 1 if it goes out again, 0 if it is on its way already.
 local at = now_ms(a.now)
 local key = record_key(a.subject)
 local state = call('HGET', key, 'state')
@@ -9,5 +10,9 @@ call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries')
 call('HSET', key, 'since', at)
 carry(a.subject, a)
 event(a.subject, at, 'delivery.retried')
-set_due(a.subject, 'deliver', at)
+local owner = job_of(a.subject)
+local first = tonumber(call('HGET', record_key(owner), 'outbox') or '1')
+local n = tonumber(string.match(a.subject, '!(%d+)$'))
+call('HSET', record_key(owner), 'outbox', math.min(first, n))
+advance(owner, at)
 return 1

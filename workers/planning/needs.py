@@ -1,4 +1,4 @@
-"""What it takes to run a load: workers, processor, memory, Redis, bytes. By what was measured, as in the README."""
+"""What it takes to run a load: workers, processor, memory, Redis, bytes. See deploy/measured.md."""
 
 import math
 from dataclasses import dataclass

@@ -1,0 +1,162 @@
+"""The part of the ledger that attempts are made of: what is due, who claims it, and how it ended."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from workers import keys
+from workers.errors import Conflict
+from workers.identifiers import Subject, parse_subject
+from workers.parking import group_of
+from workers.records import Dispatched, Event, Record, storable, text_fields
+from workers.scribe import NotReplicated, Scribe
+from workers.work import CLASSES, UPSTREAM
+
+
+class Turns(Scribe):
+    def begin(self, subject: Subject, step: str, attempt: int) -> Record | None:
+        """Claim an attempt. None if it is over, was begun by another run, or the state calls for another step."""
+        answer = self._run("begin", {"subject": str(subject), "step": step, "attempt": str(attempt)})
+        if not answer:
+            return None
+        own, job, now, waiting = answer
+        return Record(subject, step, attempt, int(now), text_fields(own), text_fields(job), waiting)
+
+    def claim(self, subject: Subject, step: str) -> Record | None:
+        """Start an attempt and claim it here and now. None if another one is under way."""
+        answer = self._run("claim", {"subject": str(subject)})
+        if not answer:
+            return None
+        own, _, now = answer
+        fields = text_fields(own)
+        return Record(subject, step, int(fields["attempt"]), int(now), fields)
+
+    def take_delivery(self, full: Iterable[str]) -> Record | float | None:
+        """Claim the delivery that is due, of the target that has waited longest. ``full``: targets to leave out.
+
+        Else the seconds until something may be due, or None if nothing is.
+        """
+        answer = self._run("take_delivery", {"full": list(full)})
+        if len(answer) == 1:
+            return answer[0] / 1000 if answer[0] >= 0 else None
+        subject, own, job, now = answer
+        fields = text_fields(own)
+        return Record(
+            parse_subject(subject.decode()), "deliver", int(fields["attempt"]), int(now), fields, text_fields(job)
+        )
+
+    def exists(self, subject: Subject) -> bool:
+        return bool(self._read(self._redis.exists, keys.record(subject)))
+
+    def renew(self, subject: Subject, attempt: int) -> bool:
+        return bool(self._run("renew", {"subject": str(subject), "attempt": str(attempt)}))
+
+    def move(
+        self,
+        record: Record,
+        state: str = "",
+        *,
+        outcome: str = "done",
+        wait_s: float = 0.0,
+        in_place: bool = False,
+        hold: bool = False,
+        reason: str = "",
+        fields: Mapping[str, object] | None = None,
+        drop: Sequence[str] = (),
+        events: Sequence[Event] = (),
+        measured: Mapping[str, int] | None = None,
+    ) -> bool:
+        """Write how an attempt ended, or with ``hold`` that it goes on. False if another attempt took over.
+
+        ``in_place``: it was not its turn yet, and keeps its place in the line. ``outcome``: what the attempt is counted
+        as. ``measured``: what is counted beside it, by its family.
+        """
+        arguments = {
+            **_of_move(record, state, fields or {}, events),
+            "outcome": outcome,
+            "measured": dict(measured or {}),
+            "wait_ms": round(wait_s * 1000),
+            "in_place": int(in_place),
+            "hold": int(hold),
+            "reason": reason,
+            "group": group_of(reason) if reason else "",
+            "drop": list(drop),
+        }
+        return self._moved(self._run("move", arguments), record, state)
+
+    def intend(
+        self, record: Record, state: str, *, fields: Mapping[str, object] | None = None, events: Sequence[Event] = ()
+    ) -> bool:
+        """Write what the attempt is about to do and cannot take back. False if another attempt took over.
+
+        Where replicas are to have what is acknowledged they must have this too: raises ``LedgerUnavailable`` where they
+        do not, and takes it back.
+        """
+        arguments = {
+            **_of_move(record, state, fields or {}, events),
+            "wait_ms": 0,
+            "in_place": 0,
+            "hold": 1,
+            "reason": "",
+            "drop": [],
+        }
+        try:
+            return self._moved(self._keep("move", arguments), record, state)
+        except NotReplicated:
+            self.move(record, record.state, hold=True)
+            raise
+
+    def plan(
+        self, record: Record, renders: Sequence[Mapping[str, object]], fields: Mapping[str, object], *, size: int = 0
+    ) -> bool:
+        """The result, of ``size`` bytes, is kept: go on to its renders. False if another attempt took over."""
+        arguments = {
+            "subject": str(record.subject),
+            "attempt": str(record.attempt),
+            "fields": storable(fields),
+            "bytes": size,
+            "renders": [storable(render) for render in renders],
+            "events": [["result", {"shorts": fields.get("shorts", 0), "renders": len(renders)}]],
+        }
+        return self._moved(self._run("plan", arguments), record, "rendering")
+
+    def lost(self, subject: Subject, attempt: int, *, reason: str, crashed: bool) -> bool:
+        """Say that the run of a claimed attempt ended without an outcome. False if the attempt is over or never began.
+
+        ``crashed``: it took its worker down, and ``reason`` says how: it waits a little, and is parked after too many
+        in a row. Otherwise a stop cut it off, and it is dispatched again at once.
+        """
+        arguments = {"subject": str(subject), "attempt": str(attempt), "reason": reason, "crashed": int(crashed)}
+        return bool(self._run("lost", arguments))
+
+    def dispatch(self, lane: str, account: str = "", *, most: int, turn: bool = False) -> Dispatched:
+        """Nudge what is due in a lane, the most important class first. ``turn``: one of the others before that.
+
+        ``account``: in the lane of what asks Swiftia, whose work is looked at.
+        """
+        arguments = {"lane": lane, "account": account, "most": most, "turn": int(turn)}
+        nudged, parked, next_ms, silent, back_ms, queued = self._run("dispatch", arguments)
+        return Dispatched(nudged, parked, next_ms if next_ms >= 0 else None, silent, back_ms, queued)
+
+    def unfinished(self) -> dict[str, int]:
+        """How much is to be asked of Swiftia yet, for each account that ever had a job here, and for none."""
+        found: dict[str, int] = {}
+        for account in ["", *sorted(name.decode() for name in self._read(self._redis.smembers, keys.ACCOUNTS))]:
+            lines = [keys.due(keys.line(name, account)) for name in CLASSES[UPSTREAM]]
+            found[account] = sum(self._read(self._redis.zcard, line) for line in lines)
+        return found
+
+    def _moved(self, answer: int, record: Record, state: str) -> bool:
+        if answer < 0:
+            raise Conflict(f"{record.subject} is {record.state} and cannot become {state}")
+        return answer == 1
+
+
+def _of_move(record: Record, state: str, fields: Mapping[str, object], events: Sequence[Event]) -> dict[str, object]:
+    return {
+        "subject": str(record.subject),
+        "attempt": str(record.attempt),
+        "state": state,
+        "fields": storable(fields),
+        "events": [[name, dict(values)] for name, values in events],
+        "outcome": "",
+        "measured": {},
+    }
