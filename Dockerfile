@@ -1,11 +1,14 @@
 # One image for every role: `up` (everything, with the embedded Valkey), `web`, `worker`, `clock`, and the commands.
-# Runs with a read-only root file system, given a writable /data and /tmp. To pin the base by its content:
-#   docker build --build-arg BASE=python:3.13-slim-bookworm@sha256:… .
+# Runs with a read-only root file system, given a writable /data and /tmp. deploy/containers.md tells how to build and
+# run it; `make prove-image` builds it twice, compares the layers, and carries a job through it.
 ARG BASE=python:3.13-slim-bookworm
+# The digest of that base, sha256:…, so that the same words are the same bytes next year. Empty: whatever the tag is now.
+ARG BASE_DIGEST=
 
-FROM ${BASE} AS build
+FROM ${BASE}${BASE_DIGEST:+@${BASE_DIGEST}} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
+    PIP_NO_COMPILE=1 \
     PIP_ONLY_BINARY=:all: \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
@@ -14,20 +17,35 @@ RUN python -m venv --without-pip /opt/swiftia-receiver \
     && python -m venv /opt/build
 # With spans for OpenTelemetry: --build-arg LOCK=tracing
 ARG LOCK=run
-COPY requirements/run.txt requirements/tracing.txt requirements/build.txt requirements/
-RUN pip --python /opt/swiftia-receiver/bin/python install --require-hashes -r requirements/${LOCK}.txt \
-    && /opt/build/bin/pip install --require-hashes -r requirements/build.txt
+COPY requirements/run.txt requirements/tracing.txt requirements/build.txt requirements/sbom.txt requirements/
+# The secret is for who has an index of their own: --secret id=pip,src=FILE in pip's own format. It leaves no trace.
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/build/bin/pip --python /opt/swiftia-receiver/bin/python install --require-hashes -r requirements/${LOCK}.txt \
+    && /opt/build/bin/pip install --require-hashes -r requirements/build.txt -r requirements/sbom.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY receiver receiver
 COPY workers workers
+# Compiled once, by what a file says and not by when it was written, and with sets in one order: two builds are the same.
+# Metadata of how pip came by a file is left out: the wheel of the project lies where nobody else will find it.
 RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && pip --python /opt/swiftia-receiver/bin/python install --no-index --no-deps /wheels/*.whl
+    && /opt/build/bin/pip --python /opt/swiftia-receiver/bin/python install --no-index --no-deps /wheels/*.whl \
+    && rm /opt/swiftia-receiver/lib/python3*/site-packages/swiftia_receiver-*.dist-info/direct_url.json \
+    && sed -i '/direct_url\.json/d' /opt/swiftia-receiver/lib/python3*/site-packages/swiftia_receiver-*.dist-info/RECORD \
+    && PYTHONHASHSEED=0 /opt/swiftia-receiver/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/swiftia-receiver/lib \
+    && /opt/build/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type application \
+        --output-format JSON --output-file /opt/swiftia-receiver/sbom.cdx.json /opt/swiftia-receiver/bin/python
 
-FROM ${BASE}
+FROM ${BASE}${BASE_DIGEST:+@${BASE_DIGEST}}
+ARG VERSION=0.1.0
+ARG REVISION=
 LABEL org.opencontainers.image.title="swiftia-receiver" \
+      org.opencontainers.image.description="The callback target for jobs submitted to the Swiftia API" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN groupadd --gid 10001 receiver \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin receiver \
+# By hand: useradd writes down the day on which it ran.
+RUN echo "receiver:x:10001:" >>/etc/group \
+    && echo "receiver:x:10001:10001::/data:/usr/sbin/nologin" >>/etc/passwd \
     && install --directory --owner=10001 --group=10001 --mode=0700 /data
 COPY --from=build /opt/swiftia-receiver /opt/swiftia-receiver
 ENV PATH=/opt/swiftia-receiver/bin:$PATH \

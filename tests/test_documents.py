@@ -111,7 +111,7 @@ def test_make_helps_by_default_and_knows_its_targets():
 @pytest.mark.parametrize("document", ["README.md", *GUIDES])
 def test_every_file_that_is_named_is_there(document):
     text = (ROOT / document).read_text()
-    named = set(re.findall(r"(?<![\w/])(?:tests|workers|receiver|deploy|requirements|\.ci)/[\w.*/-]+", code(text)))
+    named = set(re.findall(r"(?<![\w/-])(?:tests|workers|receiver|deploy|requirements|\.ci)/[\w.*/-]+", code(text)))
     named |= set(re.findall(r"\]\(([\w./-]+)\)", text)) if document == "README.md" else set()
     made_by_the_reader = {"deploy/.env"}
     assert [name for name in sorted(named - made_by_the_reader) if not list(ROOT.glob(name))] == []

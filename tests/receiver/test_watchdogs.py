@@ -173,3 +173,24 @@ def test_gunicorn_is_asked_only_where_somebody_listens(tmp_path):
     settings = Settings.from_env({"DATA_DIR": str(tmp_path)})
     assert "when_ready" not in server.options(settings)
     assert "when_ready" in server.options(settings, Notifier("/run/notify"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["clock", "--watched"], ["worker", "--lane", "files", "--count", "1"]],
+)
+def test_a_container_of_one_process_starts_it_again(words, tmp_path, redis_url, redis, eventually):
+    name = {"clock": "clock", "worker": "worker-files-1"}[words[0]]
+    env = environment(tmp_path, redis_url)
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-m", "receiver", *words]
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)  # noqa: S603
+    service = Service(process, tmp_path / "log", Settings.from_env(env), redis)
+    try:
+        eventually(lambda: service.pids(name) and service.works(name, 0), timeout=60)
+        killed_ms = service.now_ms()
+        os.kill(service.pids(name)[0], signal.SIGKILL)
+        eventually(lambda: len(service.pids(name)) == 2 and service.works(name, killed_ms), timeout=60)
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
