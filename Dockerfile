@@ -2,7 +2,7 @@
 # Runs with a read-only root file system, given a writable /data and /tmp. deploy/containers.md tells how to build and
 # run it; `make prove-image` builds it twice, compares the layers, and carries a job through it.
 ARG BASE=python:3.13-slim-bookworm
-# The digest of that base, sha256:…, so that the same words are the same bytes next year. Empty: whatever the tag is now.
+# The digest of that base, sha256:…, so that the same base is taken next year. Empty: whatever the tag is now.
 ARG BASE_DIGEST=
 
 FROM ${BASE}${BASE_DIGEST:+@${BASE_DIGEST}} AS build
@@ -25,7 +25,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
 COPY pyproject.toml README.md LICENSE ./
 COPY receiver receiver
 COPY workers workers
-# Compiled once, by what a file says and not by when it was written, and with sets in one order: two builds are the same.
+# Compiled once, by what a file says and not by when it was written, and with sets in one order, so that two builds can be the same.
 # Metadata of how pip came by a file is left out: the wheel of the project lies where nobody else will find it.
 RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/build/bin/pip --python /opt/swiftia-receiver/bin/python install --no-index --no-deps /wheels/*.whl \
