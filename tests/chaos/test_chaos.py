@@ -31,11 +31,11 @@ def test_whatever_befalls_it_the_books_balance(tmp_path: Path, record_property: 
 
 
 def test_a_killed_step_runs_again_in_time(tmp_path: Path, record_property: Record) -> None:
-    shown(kills.run(tmp_path, 1, 4, print), record_property)
+    shown(kills.run(tmp_path, 1, 3, print), record_property)
 
 
 def test_a_rolling_restart_loses_and_doubles_nothing(tmp_path: Path, record_property: Record) -> None:
-    shown(rolling.run(tmp_path, 1, 8, print), record_property)
+    shown(rolling.run(tmp_path, 1, 5, print), record_property)
 
 
 def test_every_job_ends_though_swiftia_never_calls(tmp_path: Path, record_property: Record) -> None:

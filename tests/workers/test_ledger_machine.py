@@ -5,6 +5,7 @@ The books are read from the raw keys, so that no reading code can hide what a sc
 
 import contextlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -49,7 +50,8 @@ from workers.work import (
 pytestmark = pytest.mark.slow
 
 STEPS: Final = 40
-EXAMPLES: Final = 100
+# More of them: LEDGER_EXAMPLES=1000.
+EXAMPLES: Final = int(os.environ.get("LEDGER_EXAMPLES", "50"))
 # Every subject comes to rest within so many passes of the clock, if nothing fails any more.
 PASSES: Final = 60
 LEASE_MS: Final = round(LEASE_S * 1000)
