@@ -8,7 +8,6 @@ ARG BASE_DIGEST=
 FROM ${BASE}${BASE_DIGEST:+@${BASE_DIGEST}} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
-    PIP_NO_COMPILE=1 \
     PIP_ONLY_BINARY=:all: \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
@@ -20,18 +19,18 @@ ARG LOCK=run
 COPY requirements/run.txt requirements/tracing.txt requirements/build.txt requirements/sbom.txt requirements/
 # The secret is for who has an index of their own: --secret id=pip,src=FILE in pip's own format. It leaves no trace.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    /opt/build/bin/pip --python /opt/swiftia-receiver/bin/python install --require-hashes -r requirements/${LOCK}.txt \
+    /opt/build/bin/pip --python /opt/swiftia-receiver/bin/python install --no-compile --require-hashes -r requirements/${LOCK}.txt \
     && /opt/build/bin/pip install --require-hashes -r requirements/build.txt -r requirements/sbom.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY receiver receiver
 COPY workers workers
-# Compiled once, by what a file says and not by when it was written, and with sets in one order, so that two builds can be the same.
+# Compiled once, by what a file says and not by when it was written, and with sets in one order: two builds are the same.
 # Metadata of how pip came by a file is left out: the wheel of the project lies where nobody else will find it.
 RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && /opt/build/bin/pip --python /opt/swiftia-receiver/bin/python install --no-index --no-deps /wheels/*.whl \
+    && /opt/build/bin/pip --python /opt/swiftia-receiver/bin/python install --no-compile --no-index --no-deps /wheels/*.whl \
     && rm /opt/swiftia-receiver/lib/python3*/site-packages/swiftia_receiver-*.dist-info/direct_url.json \
     && sed -i '/direct_url\.json/d' /opt/swiftia-receiver/lib/python3*/site-packages/swiftia_receiver-*.dist-info/RECORD \
-    && PYTHONHASHSEED=0 /opt/swiftia-receiver/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/swiftia-receiver/lib \
+    && PYTHONHASHSEED=0 /opt/swiftia-receiver/bin/python -m compileall -q -f -j 1 --invalidation-mode unchecked-hash /opt/swiftia-receiver/lib \
     && /opt/build/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type application \
         --output-format JSON --output-file /opt/swiftia-receiver/sbom.cdx.json /opt/swiftia-receiver/bin/python
 

@@ -18,10 +18,13 @@ from tests.image.base import BASE, ROOT, quietly
 class Image:
     """``config``: as Docker calls it, with the health check."""
 
-    id: str
     layers: tuple[str, ...]
     size: str
     config: dict[str, object]
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return {name: value for name, value in self.config.items() if name != "Hostname"}
 
 
 class Builder:
@@ -52,7 +55,7 @@ class Builder:
     def _read(self, name: str) -> Image:
         told = json.loads(quietly(*self._buildah, "inspect", "--type", "image", name))
         size = quietly(*self._buildah, "images", "--format", "{{.Size}}", name).strip()
-        return Image(told["FromImageID"], tuple(told["Docker"]["rootfs"]["diff_ids"]), size, told["Docker"]["config"])
+        return Image(tuple(told["Docker"]["rootfs"]["diff_ids"]), size, told["Docker"]["config"])
 
     def root(self, name: str) -> Path:
         container = quietly(*self._buildah, "from", "--pull-never", name).strip()
