@@ -34,7 +34,7 @@ class Page {
     this.looked = 0;
     remember(main);
     const beat = Number(main.dataset.beat) * 1000;
-    if (beat) setInterval(() => this.soon(), beat);
+    if (beat) setInterval(() => this.address && this.soon(), beat);
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) this.rest();
       else this.soon();

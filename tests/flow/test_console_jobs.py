@@ -156,7 +156,7 @@ def test_the_bars_move_until_the_job_is_finished_without_a_reload(machine, visit
     values = page.evaluate("window.values")
     assert any(key.startswith(f"{job}/") for key in values), values
     assert any(0 < value < 100 for value in values[job]), values
-    expect(page.locator("#story li").first).to_contain_text("Your application took job.finished.", timeout=20_000)
+    expect(page.locator("#story li").first).to_contain_text("Your application took job.finished.", timeout=45_000)
 
 
 def test_a_video_is_played_in_the_page(machine, jobs, visitor: Visit):
