@@ -26,7 +26,7 @@ Steps (``steps/``)
 What is kept
     ledger          every write about jobs, renders, submissions, callbacks; its invariants stand at the top
                     (arrivals: what comes in, turns: attempts, upkeep: what has ended; scribe: how it is written)
-    lua/            the scripts that do it                                scripts    loads them with their constants
+    lua/            the scripts that do it                 scripts    loads them, each with what it uses (linking)
     pipeline        callbacks on their way into it, which nobody waits on
     attic           packs what has come to rest (bundle, squeeze, phrases)       holdings  reads it, packed or not
     catalog, views  reading: one job, progress      listing, filters  many jobs (indexes, cursors)   records  in between

@@ -1,7 +1,7 @@
 """Where jobs go that have come to rest: each one packed into a single field of its record (``bundle``).
 
 What is packed is read as it is, and unpacked before anything is written about it: a script of the ledger that meets
-such a job says so and does nothing (``find_packed`` in ``lua/prelude.lua``). Both ways are one script each. It looks
+such a job says so and does nothing (``take_up_all`` in ``lua/prelude.lua``). Both ways are one script each. It looks
 whether what it replaces is still what was read before, so a process may die anywhere between.
 """
 

@@ -11,7 +11,7 @@ from workers.backupfile import Copy, Owner, batches
 from workers.identifiers import JobSubject, RefSubject
 from workers.nudges import templates
 from workers.reader import Reader
-from workers.scripts import Scripts
+from workers.scripts import LedgerScripts
 from workers.states import JobState
 
 _AT_ONCE: Final = 64
@@ -25,7 +25,7 @@ class Copies:
 
     def __init__(self, redis: Redis, *, began_ms: int) -> None:
         self._reader = Reader(redis)
-        self._scripts = Scripts(redis, templates(redis))
+        self._scripts = LedgerScripts(redis, templates(redis))
         self._began_ms = began_ms
 
     def of(self, owners: Iterable[Owner]) -> Iterator[Copy | None]:

@@ -11,7 +11,7 @@ from workers.attic import Attic
 from workers.errors import LedgerUnavailable
 from workers.nudges import templates
 from workers.outbox import NOTHING, Outbox
-from workers.scripts import Scripts
+from workers.scripts import LedgerScripts
 
 
 class NotReplicated(LedgerUnavailable):
@@ -38,7 +38,7 @@ class Scribe:
     ) -> None:
         self._redis = redis
         self._ack_replicas = ack_replicas
-        self._scripts = Scripts(redis, templates(redis), several=several, outbox=outbox, frees=frees)
+        self._scripts = LedgerScripts(redis, templates(redis), several=several, outbox=outbox, frees=frees)
         self._attic = Attic(redis, self._scripts.run)
         self._now_ms = now_ms
 

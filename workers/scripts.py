@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError
 
 from workers import bundle, hours, keys, parking, states, work
+from workers.linking import linked, used_constants
 from workers.measures import BOUNDS
 from workers.nudges import NudgeTemplate
 from workers.outbox import NOTHING, Outbox
@@ -19,15 +20,16 @@ LINK_PATIENCE_S = 60.0
 ACK_PATIENCE_MS = 1000
 PACKED: Final = "PACKED"
 _WRITE = f"{keys.PREFIX}replicated"
-# A script of the ledger writes nothing about a job that is packed, and tells what it did when it ends, wherever it ends
-# (lua/prelude.lua).
+# A script of the ledger writes nothing about a job that is packed. Wherever it ends, it then tells what it did
+# (lua/prelude.lua), and puts down what it has in hand (lua/hand.lua).
 _OPENING = "local function main()\n"
 _ENDING = f"""
 end
-local packed = find_packed()
+local packed = take_up_all()
 if packed then return redis.error_reply('{PACKED} ' .. packed) end
 local answer = main()
 publish()
+put_all_down()
 return answer
 """
 
@@ -109,11 +111,23 @@ def constants(
     }
 
 
-def opening(known: Mapping[str, object], *, measures: str) -> str:
-    """Begin a script: the constants that it knows, and how it counts into the hash ``measures``."""
+def told(known: Mapping[str, object]) -> str:
+    """Give the table ``C`` of constants. What is a table itself is made when a run asks for it, as most ask for few."""
+    plain = {name: value for name, value in known.items() if isinstance(value, str | int | float)}
+    made = "".join(
+        f"  if name == {lua_literal(name)} then return {lua_literal(value)} end\n"
+        for name, value in known.items()
+        if name not in plain
+    )
+    keep = "function(known, name) local value = made(name) known[name] = value return value end"
+    return f"local function made(name)\n{made}end\nlocal C = setmetatable({lua_literal(plain)}, {{__index = {keep}}})"
+
+
+def counting(measures: str) -> str:
+    """Give the definitions by which a script counts into the hash ``measures``."""
     # In a function: most runs of a script count into no histogram, and should not build these tables.
     bounds = f"local function bounds_of(family) return ({lua_literal(BOUNDS)})[family] end"
-    return f"local C = {lua_literal(known)}\nlocal MEASURES = {lua_literal(measures)}\n{bounds}\n{source('measures')}\n"
+    return f"local MEASURES = {lua_literal(measures)}\n{bounds}\n{source('measures')}\n"
 
 
 def source(name: str) -> str:
@@ -121,29 +135,11 @@ def source(name: str) -> str:
 
 
 class Scripts:
-    """Runs a script by name with one JSON argument; binary arguments may follow. ``several``: accounts.
+    """Runs a script by name with one JSON argument; binary arguments may follow. ``prelude``: what each begins with."""
 
-    ``outbox``: what is announced, and to whom. ``frees``: files at Swiftia are deleted once they are kept here.
-    """
-
-    def __init__(
-        self,
-        connection: Redis,
-        nudges: Mapping[str, NudgeTemplate] | None = None,
-        *,
-        prelude: str = "",
-        several: bool = False,
-        outbox: Outbox = NOTHING,
-        frees: bool = False,
-    ) -> None:
+    def __init__(self, connection: Redis, *, prelude: str = "") -> None:
         self._connection = connection
         self._prelude = prelude
-        self._ending = ""
-        if nudges is not None:
-            known = constants(nudges, several=several, outbox=outbox, frees=frees)
-            read = "local a = cjson.decode(ARGV[1])\n"
-            shared = f"{opening(known, measures=keys.MEASURES)}{read}{source('prelude')}\n{source('rest')}\n"
-            self._prelude, self._ending = shared + _OPENING, _ENDING
         self._loaded: dict[str, Any] = {}
 
     def run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
@@ -193,8 +189,39 @@ class Scripts:
 
     def _script(self, name: str) -> Any:
         if name not in self._loaded:
-            self._loaded[name] = self._connection.register_script(self._prelude + source(name) + self._ending)
+            self._loaded[name] = self._connection.register_script(self.text(name))
         return self._loaded[name]
+
+    def text(self, name: str) -> str:
+        """Give all of a script, as the server gets it."""
+        return self._prelude + source(name)
+
+
+class LedgerScripts(Scripts):
+    """Those that share ``lua/prelude.lua``. ``several``: accounts.
+
+    ``outbox``: what is announced, and to whom. ``frees``: files at Swiftia are deleted once they are kept here.
+    """
+
+    def __init__(
+        self,
+        connection: Redis,
+        nudges: Mapping[str, NudgeTemplate],
+        *,
+        several: bool = False,
+        outbox: Outbox = NOTHING,
+        frees: bool = False,
+    ) -> None:
+        super().__init__(connection)
+        self._known = constants(nudges, several=several, outbox=outbox, frees=frees)
+        self._library = "\n".join((counting(keys.MEASURES), *map(source, ("hand", "prelude", "rest"))))
+
+    def text(self, name: str) -> str:
+        """Give a script with those of the definitions and constants that it uses, and no others (``linking``)."""
+        own = _OPENING + source(name) + _ENDING
+        text = linked(self._library, own) + own
+        known = told(used_constants(self._known, text))
+        return f"{known}\nlocal a = cjson.decode(ARGV[1])\n{text}"
 
 
 def packed(arguments: Mapping[str, object]) -> bytes:

@@ -27,7 +27,7 @@ from workers.ledger import Ledger
 from workers.nudges import templates
 from workers.outbox import EVENTS, Outbox
 from workers.records import Record
-from workers.scripts import Scripts
+from workers.scripts import LedgerScripts
 from workers.valkey import EmbeddedValkey
 from workers.work import (
     CLASS_OF_JOB,
@@ -449,7 +449,7 @@ class LedgerMachine(RuleBasedStateMachine):
         # By its clock whatever has ended has done so for long enough.
         self.packer = Ledger(self.redis, now_ms=lambda: self.at + LONGEST_MS + DAY_MS, several=True, outbox=outbox)
         self.eager = False  # whether all that may be is packed after each step
-        self.scripts = Scripts(self.redis, templates(self.redis), several=True, outbox=outbox)
+        self.scripts = LedgerScripts(self.redis, templates(self.redis), several=True, outbox=outbox)
         self.hand: list[Nudge] = []  # nudges that workers took and have not begun, or begin again
         self.runs: list[Run] = []
         self.current: dict[Subject, Run] = {}

@@ -16,7 +16,7 @@ from workers.identifiers import JobSubject
 from workers.ledger import Ledger
 from workers.limits import RateLimit
 from workers.nudges import templates
-from workers.scripts import Scripts, constants, lua_literal
+from workers.scripts import LedgerScripts, constants, lua_literal
 from workers.states import JobState
 
 # These have constants of their own.
@@ -108,7 +108,7 @@ def test_the_nudge_arrives_as_rq_wrote_it(redis: Redis) -> None:
 
 
 def test_a_script_is_loaded_again_after_the_server_has_forgotten_it(redis: Redis) -> None:
-    scripts = Scripts(redis, templates(redis))
+    scripts = LedgerScripts(redis, templates(redis))
     arguments = {"now": "1", "subject": "job_1", "attempt": "1"}
     assert scripts.run("renew", arguments) == 0
     redis.script_flush()

@@ -6,13 +6,17 @@
 -- kept); ignored is an account that is not that of the job, or ''.
 local at = now_ms(a.now)
 local owner, ignored
-
-local function erased(name) return call('ZSCORE', 'sr:erased', redis.sha1hex(name)) end
+local first_word = false -- of a job of which nothing was known, nor of its ref: nothing has come before
 
 -- The job that a callback names, and the ref that it came under from here on.
 local function know(job, ref)
   local known = call('EXISTS', 'sr:job:' .. job) == 1
-  if not known then new_job(job, at) end
+  first_word = not known and (ref == '' or call('EXISTS', 'sr:ref:' .. ref) == 0)
+  if first_word then
+    begin_record(job, job, at) -- its first state comes below
+  elseif not known then
+    new_job(job, at)
+  end
   if ref ~= '' then
     local _, other = adopt(job, ref, at)
     ignored = other
@@ -26,14 +30,13 @@ end
 if a.ref ~= '' then
   if erased(a.ref) then return {'erased', '', a.receipt, ''} end
   local subject = 'ref:' .. a.ref
-  local key = record_key(subject)
-  if call('EXISTS', key) == 0 then
+  local job, state = unpack(call('HMGET', record_key(subject), 'job_id', 'state'))
+  local tells = a.job ~= '' and not erased(a.job)
+  if not state and not tells then
     begin_record(subject, a.ref, at)
     set_state(subject, 'open', at)
   end
-  local job = call('HGET', key, 'job_id')
-  local state = call('HGET', key, 'state')
-  if not job and a.job ~= '' and (state == 'open' or state == 'parked') and not erased(a.job) then
+  if not job and tells and (not state or state == 'open' or state == 'parked') then
     know(a.job, a.ref)
     job = a.job
   end
@@ -45,7 +48,7 @@ else
 end
 
 -- The same receipt is the same callback: its answer was lost, or it waited in the spool and is handed on again.
-local first = call('HGET', 'sr:seen:' .. owner, a.digest)
+local first = not first_word and call('HGET', 'sr:seen:' .. owner, a.digest)
 if first == a.receipt then return {'new', owner, a.receipt, ''} end
 local function listed(receipt)
   for _, entry in ipairs(call('LRANGE', 'sr:callbacks:' .. owner, 0, -1)) do
@@ -59,7 +62,7 @@ if first then
   if listed(a.receipt) then return {outcome, owner, first, ''} end
   a.meta.given = a.receipt
   a.receipt = first
-elseif call('HLEN', 'sr:seen:' .. owner) >= C.callbacks_cap then
+elseif not first_word and call('HLEN', 'sr:seen:' .. owner) >= C.callbacks_cap then
   outcome = 'full' -- its job is looked at all the same
   if listed(a.receipt) then return {outcome, owner, a.receipt, ''} end
 else
@@ -75,8 +78,7 @@ a.meta.trace = nil
 a.meta.receipt = a.receipt
 a.meta.at = at
 a.meta.duplicate = outcome == 'duplicate'
-call('RPUSH', 'sr:callbacks:' .. owner, cjson.encode(a.meta))
-call('LTRIM', 'sr:callbacks:' .. owner, -C.callbacks_cap, -1)
+push_capped('sr:callbacks:' .. owner, cjson.encode(a.meta), C.callbacks_cap)
 count_hourly(at, outcome == 'duplicate' and 'repeated' or 'callbacks')
 event(owner, at, 'callback', {receipt = a.receipt, duplicate = a.meta.duplicate or nil})
 if ignored then event(owner, at, 'account.ignored', {account = ignored}) end
@@ -91,7 +93,7 @@ end
 
 local key = 'sr:job:' .. owner
 local state = call('HGET', key, 'state')
-local unheard = state == 'waiting' or (outcome == 'new' and (state == 'failed' or (state == 'parked' and not call('HGET', key, 'renders'))))
+local unheard = first_word or state == 'waiting' or (outcome == 'new' and (state == 'failed' or (state == 'parked' and not call('HGET', key, 'renders'))))
 if unheard or outcome == 'new' then carry(owner, origin) end
 if unheard then
   set_state(owner, 'fetching', at)

@@ -65,7 +65,7 @@ for _, ref in ipairs(refs) do
   forget_claim(ref)
 end
 index(a.subject, shown(a.subject, got[3]), nil)
-note_end(a.subject, nil)
+note_end(a.subject, shown(a.subject, got[3]), nil)
 call('ZREM', 'sr:unarchived', a.subject)
 call('ZREM', 'sr:freeing', a.subject)
 for _, subject in ipairs(subjects) do

@@ -1,31 +1,44 @@
 -- What every script of the ledger shares. C holds the constants of workers/work.py and workers/states.py, a what the
 -- script was given.
 
-local function call(...) return redis.call(...) end
-
 local function now_ms(given)
   if given and given ~= '' then return tonumber(given) end
-  local t = call('TIME')
+  local t = redis.call('TIME')
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
-local function is_delivery(subject) return string.find(subject, '!', 1, true) ~= nil end
+-- Subjects: a job, <job>/<n> its render, ref:<ref> a submission whose job is not known yet, <owner>!<n> a delivery.
+local kinds, record_keys = {}, {}
 
-local function is_ref(subject) return string.sub(subject, 1, 4) == 'ref:' and not is_delivery(subject) end
+local function kind_of(subject)
+  local kind = kinds[subject]
+  if kind then return kind end
+  if string.find(subject, '!', 1, true) then kind = 'delivery'
+  elseif string.sub(subject, 1, 4) == 'ref:' then kind = 'submission'
+  elseif string.find(subject, '/', 1, true) then kind = 'render'
+  else kind = 'job' end
+  kinds[subject] = kind
+  return kind
+end
+
+local function is_delivery(subject) return kind_of(subject) == 'delivery' end
+
+local function is_ref(subject) return kind_of(subject) == 'submission' end
+
+local function is_render(subject) return kind_of(subject) == 'render' end
+
+-- What stands among the jobs, in the listings and in the state of the whole.
+local function is_job(subject) return kind_of(subject) == 'job' or kind_of(subject) == 'submission' end
 
 -- Whose a subject is: a job, or a submission without one.
 local function job_of(subject) return string.match(subject, '^([^/!]+)') end
 
-local function is_render(subject) return string.find(subject, '/', 1, true) ~= nil end
-
--- What stands among the jobs, in the listings and in the state of the whole.
-local function is_job(subject) return not is_render(subject) and not is_delivery(subject) end
+local PREFIX_OF = {delivery = 'sr:delivery:', submission = 'sr:', render = 'sr:render:', job = 'sr:job:'}
 
 local function record_key(subject)
-  if is_delivery(subject) then return 'sr:delivery:' .. subject end
-  if is_ref(subject) then return 'sr:' .. subject end
-  if is_render(subject) then return 'sr:render:' .. subject end
-  return 'sr:job:' .. subject
+  local key = record_keys[subject] or PREFIX_OF[kind_of(subject)] .. subject
+  record_keys[subject] = key
+  return key
 end
 
 local function step_of(subject, state)
@@ -93,6 +106,10 @@ local function publish()
   for key, id in pairs(newest) do call('HSET', key, 'news', id) end
 end
 
+local function push_capped(key, entry, cap)
+  if call('RPUSH', key, entry) > cap then call('LTRIM', key, -cap, -1) end
+end
+
 local function event(subject, at, name, fields)
   tell(subject, at, name)
   local entry = fields or {}
@@ -101,8 +118,7 @@ local function event(subject, at, name, fields)
   if is_render(subject) then entry.render = tonumber(string.match(subject, '/(%d+)$')) end
   if is_delivery(subject) then entry.delivery = tonumber(string.match(subject, '!(%d+)$')) end
   local key = 'sr:timeline:' .. job_of(subject)
-  call('RPUSH', key, cjson.encode(entry))
-  call('LTRIM', key, -C.timeline_cap, -1)
+  push_capped(key, cjson.encode(entry), C.timeline_cap)
   call('HINCRBY', 'sr:counts', name, 1)
 end
 
@@ -251,9 +267,10 @@ local function index(subject, old, new, created)
 end
 
 -- What has ended, in the order of that, and of it the jobs that are not packed. What goes on again is not among it.
-local function note_end(subject, state, at)
+local function note_end(subject, old, new, at)
   if not is_job(subject) then return end
-  if not state or not C.job_ended[state] then
+  if not new or not C.job_ended[new] then
+    if not old or not C.job_ended[old] then return end
     call('ZREM', 'sr:ended', subject)
     call('ZREM', 'sr:unpacked', subject)
     return
@@ -323,7 +340,7 @@ local function set_state(subject, new, at)
   call('HSET', key, 'state', new, 'updated', at)
   changed(subject, at, 'state')
   index(subject, shown(subject, old), shown(subject, new), call('HGET', key, 'created') or at)
-  note_end(subject, shown(subject, new), at)
+  note_end(subject, shown(subject, old), shown(subject, new), at)
   count_state(subject, shown(subject, new), at)
   follow(subject, new, at)
   keep_bodies(subject, new, at)
@@ -464,12 +481,6 @@ local function measure_since_heard(family, job, at)
   if got[1] then observe(family, '', at - tonumber(got[2] or got[1])) end
 end
 
-local function kind_of(subject)
-  if is_delivery(subject) then return 'delivery' end
-  if is_ref(subject) then return 'submission' end
-  return is_render(subject) and 'render' or 'job'
-end
-
 local function park(subject, reason, at, group)
   local key = record_key(subject)
   local old = call('HGET', key, 'state')
@@ -484,8 +495,19 @@ local function park(subject, reason, at, group)
   return true
 end
 
+local erased_until = {}
+
+local function erased(name)
+  if erased_until[name] == nil then erased_until[name] = call('ZSCORE', 'sr:erased', redis.sha1hex(name)) end
+  return erased_until[name]
+end
+
 -- Whoever names an erased job or ref again wants to hear of it.
-local function revive(name) return call('ZREM', 'sr:erased', redis.sha1hex(name)) == 1 end
+local function revive(name)
+  if not erased(name) then return false end
+  erased_until[name] = false
+  return call('ZREM', 'sr:erased', redis.sha1hex(name)) == 1
+end
 
 -- Begin a record. Its attempts count on from the time if it was here before and erased: a run of that life must not pass
 -- for one of this. The clock may have gone back since, so it is also more than any life began with.
@@ -515,6 +537,23 @@ local function hand_over(from, to, at)
   if call('ZREM', 'sr:deliveries:parked', from) == 1 then call('ZADD', 'sr:deliveries:parked', at, to) end
 end
 
+-- What came under a ref is its job's. Answers whether callbacks did.
+local function take_over(subject, job)
+  local heard = call('LLEN', 'sr:callbacks:' .. subject) > 0
+  for _, family in ipairs({'timeline', 'callbacks'}) do
+    local from, to = 'sr:' .. family .. ':' .. subject, 'sr:' .. family .. ':' .. job
+    for _, entry in ipairs(call('LRANGE', from, 0, -1)) do call('RPUSH', to, entry) end
+    call('DEL', from)
+  end
+  for _, family in ipairs({'bodies', 'seen'}) do
+    local from, to = 'sr:' .. family .. ':' .. subject, 'sr:' .. family .. ':' .. job
+    local all = call('HGETALL', from)
+    for i = 1, #all, 2 do call('HSET', to, all[i], all[i + 1]) end
+    call('DEL', from)
+  end
+  return heard
+end
+
 -- From here on a ref stands for its job, and what came under it is the job's. Its account is the job's where that had
 -- none, or where the ref is a submission's: that account's key has made the job.
 -- Answers whether callbacks came under it, and its account if that is not the job's.
@@ -539,32 +578,27 @@ local function adopt(job, ref, at, made)
     call('HSET', key, 'created', created) -- a submission keeps its place in the list
   end
   clear_due(subject)
-  index(subject, shown(subject, call('HGET', own, 'state')), nil)
-  note_end(subject, nil)
-  local heard = call('LLEN', 'sr:callbacks:' .. subject) > 0
-  for _, family in ipairs({'timeline', 'callbacks'}) do
-    local from, to = 'sr:' .. family .. ':' .. subject, 'sr:' .. family .. ':' .. job
-    for _, entry in ipairs(call('LRANGE', from, 0, -1)) do call('RPUSH', to, entry) end
-    call('DEL', from)
-  end
-  for _, family in ipairs({'bodies', 'seen'}) do
-    local from, to = 'sr:' .. family .. ':' .. subject, 'sr:' .. family .. ':' .. job
-    local all = call('HGETALL', from)
-    for i = 1, #all, 2 do call('HSET', to, all[i], all[i + 1]) end
-    call('DEL', from)
+  local was = call('HGET', own, 'state')
+  local heard = false
+  if was then
+    index(subject, shown(subject, was), nil)
+    note_end(subject, shown(subject, was), nil)
+    heard = take_over(subject, job)
   end
   local deliveries = tonumber(call('HGET', own, 'deliveries') or '0')
   for n = 1, deliveries do
     hand_over(subject .. '!' .. n, job .. '!' .. call('HINCRBY', key, 'deliveries', 1), at)
   end
   if deliveries > 0 then advance(job, at) end
-  call('DEL', own)
+  if was then call('DEL', own) end
   call('HSET', own, 'state', 'linked', 'job_id', job, 'created', at)
   tell_first(subject, at, 'linked')
   if claim then call('HSET', own, 'claim', claim) end -- to be erased with it
   local state = call('HGET', key, 'state')
-  index(job, nil, state, call('HGET', key, 'created'))
-  keep_bodies(job, state, at)
+  if was and state then
+    index(job, nil, state, call('HGET', key, 'created'))
+    keep_bodies(job, state, at)
+  end
   return heard, other and account or nil
 end
 
@@ -658,10 +692,19 @@ local function fate_of(subject, due, time, gap_end, at)
   return crashed(subject, got[1], nil, at) and 'silent' or 'parked'
 end
 
--- Of a job that is packed nothing can be written: whoever runs the script unpacks it, and runs it again.
-local function find_packed()
-  local by_ref = a.ref and a.ref ~= '' and call('HGET', 'sr:ref:' .. a.ref, 'job_id')
+-- Take up the records that a script is about. Of a job that is packed nothing can be written: whoever runs the script
+-- unpacks it, and runs it again.
+local function take_up_all()
+  local by_ref
+  if a.ref and a.ref ~= '' then
+    take_up('sr:ref:' .. a.ref)
+    by_ref = call('HGET', 'sr:ref:' .. a.ref, 'job_id')
+  end
+  if a.subject then take_up(record_key(a.subject)) end
   for _, job in ipairs({a.job or '', a.subject and job_of(a.subject) or '', by_ref or ''}) do
-    if job ~= '' and call('HEXISTS', 'sr:job:' .. job, 'packed') == 1 then return job end
+    if job ~= '' then
+      take_up(record_key(job))
+      if call('HEXISTS', record_key(job), 'packed') == 1 then return job end
+    end
   end
 end
