@@ -29,7 +29,8 @@ What is kept
     lua/            the scripts that do it                                scripts    loads them with their constants
     pipeline        callbacks on their way into it, which nobody waits on
     attic           packs what has come to rest (bundle, squeeze, phrases)       holdings  reads it, packed or not
-    catalog, views  reading: one job, progress      listing, filters  many jobs (indexes, cursors)   records  in between
+    catalog, views  reading: one job, progress      listing, filters  many jobs (summaries, indexes, cursors)
+    records         what goes between the ledger and the rest            moments  how a time is written
     reader          questions to Redis            census   everything in numbers     almanac  hour by hour (hours)
     parked          what waits for a person, by why (parking)
     keys            every key in Redis          nudges  what RQ jobs look like   artifacts  files (disk, buckets, paths)

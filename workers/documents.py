@@ -85,3 +85,8 @@ def whole(value: object) -> int | None:
     if found is None or not found.is_integer() or not 0 <= found <= _LARGEST_WHOLE:
         return None
     return int(found)
+
+
+def fraction(value: object) -> float:
+    """Return a number from 0.0 to 1.0: what is beyond is at the end, and what is no number is nothing."""
+    return min(max(number(value) or 0.0, 0.0), 1.0)

@@ -6,7 +6,7 @@ The Lua scripts that write the ledger get these tables as arguments, so there is
 from enum import StrEnum
 from typing import Final
 
-from workers.errors import Conflict
+from workers.errors import Conflict, InvalidInput
 
 
 class JobState(StrEnum):
@@ -94,3 +94,11 @@ def check_move(moves: dict[str, frozenset[str]], old: str, new: str) -> None:
     if new not in moves[old]:
         allowed = ", ".join(sorted(moves[old])) or "nothing"
         raise Conflict(f"{old} cannot become {new}; from {old} there is a way to {allowed}")
+
+
+def as_state(text: str) -> JobState:
+    """Raise ``InvalidInput`` naming the states there are."""
+    try:
+        return JobState(text)
+    except ValueError:
+        raise InvalidInput(f"there is no such state; the states are {', '.join(JobState)}", got=text[:40]) from None
