@@ -1,18 +1,18 @@
 """Reads the stream of changes that the ledger's scripts write. Without Redis, ``LedgerUnavailable`` is raised."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from redis import Redis, RedisError, ResponseError
+from redis import Redis, ResponseError
 
 from workers import keys
 from workers.changes import Change, read_change
 from workers.errors import LedgerUnavailable
 from workers.frames import BEGINNING, StreamId, read_id, write_id
+from workers.reader import asked
 from workers.tail import Tail
 from workers.work import EVENTS_CAP
 
-T = TypeVar("T")
 _NO_STREAM: Final = "no such key"
 
 
@@ -44,16 +44,14 @@ class Feed:
         found = _read(answer[0][1]) if answer else []
         return [change for _, change in found if change], found[-1][0] if found else at
 
-    def _ask(self, question: Callable[[], T]) -> T | None:
+    def _ask(self, question: Callable[[], Any]) -> Any:
         """Answer None where there is no stream: nothing has happened yet."""
         try:
-            return question()
-        except ResponseError as error:
-            if _NO_STREAM in str(error).lower():
+            return asked(question)
+        except LedgerUnavailable as error:
+            if isinstance(error.__cause__, ResponseError) and _NO_STREAM in str(error.__cause__).lower():
                 return None
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
+            raise
 
 
 def _ends(info: Mapping[str, Any]) -> tuple[StreamId, StreamId]:
