@@ -107,6 +107,7 @@ def _api(services: Services, auth: Auth, events: Events) -> Blueprint:
     jobs = Jobs(
         services.catalog,
         services.submissions,
+        services.links,
         services.artifacts,
         max_result_bytes=services.settings.max_result_bytes,
         dry_run=services.settings.submit_dry_run,

@@ -21,7 +21,11 @@ Processes
     notify, pulse   signs of life, as systemd takes them too (silence)           valkey     the embedded server (pings)
 
 Steps (``steps/``)
-    submit, fetch, render, watch, keep, deliver                           submissions  at once, for the application
+    submit, fetch, render, watch, keep, deliver
+
+For the application
+    submissions     a submission at once (seats: how many may wait; idempotency)
+    links           callback URLs for jobs that it submits itself, and jobs that are watched
 
 What is kept
     ledger          every write about jobs, renders, submissions, callbacks; its invariants stand at the top

@@ -26,6 +26,7 @@ from workers.handlers import handler_name, load_handler
 from workers.intake import Intake
 from workers.keyring import Keyring, open_keyring
 from workers.ledger import Ledger
+from workers.links import Links
 from workers.memory import Memory
 from workers.outbox import HANDLER, Outbox, target_of
 from workers.retention import Retention
@@ -60,6 +61,7 @@ class Services:
     upstreams: Upstreams
     artifacts: Artifacts
     submissions: Submissions
+    links: Links
     attempts: Attempts
 
     @property
@@ -117,11 +119,13 @@ def build(settings: Settings, redis: Redis, *, with_handler: bool = False, chanc
         give_up_after_s=give_up_after(archive_s=settings.archive_s),
         webhook_url=lambda ref: webhook_url(settings, token(ref, keyring.callback_secrets())),
     )
-    submissions = Submissions(
-        tools,
+    chance = chance or Chance(new_ref=lambda: new_ref(secrets.token_bytes))
+    links = Links(
+        ledger,
+        upstreams,
         redis,
-        patience_s=settings.submit_patience,
-        chance=chance or Chance(new_ref=lambda: new_ref(secrets.token_bytes)),
+        new_ref=chance.new_ref,
+        webhook_url=tools.webhook_url,
         shared_url=lambda account: webhook_url(settings, shared_token(keyring.callback_secrets(), account)),
     )
     patience = Patience(settings.max_attempts, settings.retry_base, settings.retry_cap, random.random)
@@ -135,7 +139,8 @@ def build(settings: Settings, redis: Redis, *, with_handler: bool = False, chanc
         catalog=Catalog(redis),
         upstreams=upstreams,
         artifacts=artifacts,
-        submissions=submissions,
+        submissions=Submissions(tools, redis, patience_s=settings.submit_patience, chance=chance),
+        links=links,
         attempts=attempts,
     )
 

@@ -18,9 +18,10 @@ from workers.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
+from workers.idempotency import IdempotencyMismatch
 from workers.identifiers import JobSubject
 from workers.paths import result_path
-from workers.submissions import IdempotencyMismatch, Submission
+from workers.submissions import Submission
 from workers.wiring import Services
 
 REF = "r" * 22
