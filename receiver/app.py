@@ -35,7 +35,7 @@ from receiver.workforce import Workers
 from workers.census import Census
 from workers.errors import InvalidSettings
 from workers.feed import Feed
-from workers.wiring import Services
+from workers.services import Services
 
 # Where the server finds whom to tell of a stop: ``app.extensions[BROADCAST]``.
 BROADCAST: Final = "broadcast"

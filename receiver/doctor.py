@@ -22,9 +22,10 @@ from workers.documents import number
 from workers.errors import LedgerUnavailable
 from workers.nudges import queue
 from workers.paths import result_path
+from workers.services import Services
 from workers.settings import Settings
 from workers.valkey import LISTPACK_BYTES
-from workers.wiring import Services, build, redis_url
+from workers.wiring import build, redis_url
 from workers.work import DELIVERIES, LANES
 
 _CLOCK_SILENT_S: Final = 15.0

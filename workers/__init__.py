@@ -14,7 +14,7 @@ Processes
     worker          one lane, one RQ queue, one forked work-horse per shift      jobs       what RQ calls
     stepworker      RQ's worker as we run it: ends and crashes (horse, slate)    attempts   claim, do, write the outcome
     stoppable       the same: where it stops    shift  a horse goes on with the next nudges
-    clock           moves what is due onto RQ, as fast as the budget allows      wiring     settings to connected parts
+    clock           moves what is due onto RQ, as fast as the budget allows      wiring     settings to services
     courier         carries out deliveries, many at once, in threads (rooms)     handlers   the team's own function
     supervisor      keeps the processes of one machine running (processes, sessions, leash, signals, folderlock)
     crew, presence  who is there, and on what it works
@@ -60,7 +60,7 @@ Rules without any IO
     forecast        when a render or a job will be done (trail, history, guesses); memory keeps what was learnt
     uploads         files at Swiftia; freeing deletes those that are kept here
     looks           what a look leads to            planning/   the same schedule on a virtual clock, for a load to come
-    accounts        several organizations, read by accountfile; upstreams: the wire, budget and rules of one
+    accounts        several organizations, read by accountfile and roster; upstreams: the wire, budget and rules of one
     standing, verdicts                                                           of the budget: what it shows and hears
     signing, tokens                                                              who is it from (diagnosis: why not)
     settings        the environment, read once (units)  keyring  secrets of our own     logs, redaction  what is told

@@ -26,8 +26,9 @@ from workers.exchanges import Answer
 from workers.records import Callback
 from workers.sandbox import Sandbox, SandboxConfig
 from workers.seats import WAITING_OF_ONE
+from workers.services import Services
 from workers.settings import Settings
-from workers.wiring import Services, build
+from workers.wiring import build
 
 NAMES = ("acme", "beta")
 ORDER = {"functionName": "VideoShorts", "youtubeVideoId": "abcdefghijk"}

@@ -21,8 +21,8 @@ from workers.errors import (
 from workers.idempotency import IdempotencyMismatch
 from workers.identifiers import JobSubject
 from workers.paths import result_path
+from workers.services import Services
 from workers.submissions import Submission
-from workers.wiring import Services
 
 REF = "r" * 22
 ORDER = {"functionName": "VideoShorts", "youtubeVideoId": "abcdefghijk"}
