@@ -47,7 +47,7 @@ What is kept
 
 Outside parties
     swiftia         the wire (exchanges, deadlines)                              budget     who may send a request when
-    downloads       files from the network (guarded, dialing, timedstreams)         connections  Redis
+    downloads       files from the network (replies, guarded, dialing, timedstreams)    connections  Redis
     destinations    where deliveries go: over HTTP, or to a function             storage      how full Swiftia's is
 
 Rules without any IO
