@@ -65,7 +65,7 @@ Rules without any IO
     signing, tokens                                                              who is it from (diagnosis: why not)
     settings        the environment, read once (units)  keyring  secrets of our own     logs, redaction  what is told
     origin          whose work is being done (ids)  tracing  spans, if wanted      exporting        where they go
-    lognames        every event that is logged
+    lognames        every event that is logged                                   release    which one this is
 
 ``sandbox/`` is a stand-in for Swiftia. It shares no code with the rest, so that a mistake cannot cancel itself out.
 """

@@ -7,7 +7,7 @@ checks of its own.
 import json
 import math
 import re
-from typing import Final
+from typing import Any, Final
 
 from workers.errors import InvalidInput
 
@@ -55,6 +55,12 @@ def member(value: object, *keys: str) -> object:
     if not isinstance(value, dict):
         return None
     return next((found for key in keys if (found := value.get(key)) is not None), None)
+
+
+def objects(value: object, key: str) -> list[dict[str, Any]]:
+    """Return the objects of the list that stands under ``key``; none if there is no such list."""
+    found = member(value, key)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def text(value: object, *, limit: int | None = None) -> str | None:

@@ -9,7 +9,7 @@ from workers import keys
 from workers.changes import Change, read_change
 from workers.errors import LedgerUnavailable
 from workers.frames import BEGINNING, StreamId, read_id, write_id
-from workers.reader import asked
+from workers.reader import asked, text, texts
 from workers.tail import Tail
 from workers.work import EVENTS_CAP
 
@@ -56,20 +56,16 @@ class Feed:
 
 def _ends(info: Mapping[str, Any]) -> tuple[StreamId, StreamId]:
     # Not the last entry: that may have been erased.
-    end = read_id(_text(info["last-generated-id"]))
+    end = read_id(text(info["last-generated-id"]))
     if info.get("entries-added", -1) == info["length"]:
         return BEGINNING, end
     first = info["first-entry"]
-    return (read_id(_text(first[0])) if first else end), end
+    return (read_id(text(first[0])) if first else end), end
 
 
 def _read(entries: list[Any]) -> list[tuple[StreamId, Change | None]]:
     found = []
     for name, fields in entries:
-        at = read_id(_text(name))
-        found.append((at, read_change(at, {_text(key): _text(value) for key, value in (fields or {}).items()})))
+        at = read_id(text(name))
+        found.append((at, read_change(at, texts(fields or {}))))
     return found
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
