@@ -32,6 +32,8 @@ What is kept
                     (arrivals: what comes in, turns: attempts, upkeep: what has ended; scribe: how it is written)
     lua/            the scripts that do it                                scripts    loads them with their constants
     pipeline        callbacks on their way into it, which nobody waits on
+    intake          where callbacks go: there, or while Redis is away (gate) into the spool (spoolfile, spooltable)
+    drain           hands on what waits in the spool
     attic           packs what has come to rest (bundle, squeeze, phrases)       holdings  reads it, packed or not
     catalog, views  reading: one job, progress      listing, filters  many jobs (summaries, indexes, cursors)
     records         what goes between the ledger and the rest            moments  how a time is written
@@ -47,7 +49,7 @@ What is kept
 
 Outside parties
     swiftia         the wire (exchanges, deadlines)                              budget     who may send a request when
-    downloads       files from the network (replies, guarded, dialing, timedstreams)    connections  Redis
+    downloads       files from the network (replies, guarded, dialing, timedstreams)    connections  Redis (sentinels)
     destinations    where deliveries go: over HTTP, or to a function             storage      how full Swiftia's is
 
 Rules without any IO
@@ -56,6 +58,7 @@ Rules without any IO
     validators                                                                   may the rest of a file follow
     schedule, backoff, limits, rules, progress, outcomes, identifiers, waits     when, how often, which
     guards                                                                       what is wrong before it is paid for
+    addresses                                                                    what may be connected to
     events, outbox, deliveries                                                   what is told, to whom, how often
     forecast        when a render or a job will be done (trail, history, guesses); memory keeps what was learnt
     uploads         files at Swiftia; freeing deletes those that are kept here
