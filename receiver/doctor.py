@@ -17,8 +17,9 @@ from receiver.keycheck import keys_and_budgets
 from receiver.machine import ask
 from workers import keys
 from workers.census import Census
-from workers.connections import durability, longest_in_listpack, safe_url, web_redis
+from workers.connections import safe_url, web_redis
 from workers.documents import number
+from workers.durability import durability, longest_in_listpack
 from workers.errors import LedgerUnavailable
 from workers.nudges import queue
 from workers.paths import result_path

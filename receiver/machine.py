@@ -18,7 +18,8 @@ from receiver import launch
 from receiver.exits import PortTaken
 from receiver.launch import Plan
 from workers import folderlock, notify
-from workers.connections import durability, safe_url, web_redis
+from workers.connections import safe_url, web_redis
+from workers.durability import durability
 from workers.errors import InvalidSettings
 from workers.notify import Notifier
 from workers.processes import ProcessService

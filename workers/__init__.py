@@ -49,7 +49,8 @@ What is kept
 
 Outside parties
     swiftia         the wire (exchanges, deadlines)                              budget     who may send a request when
-    downloads       files from the network (replies, guarded, dialing, timedstreams)    connections  Redis (sentinels)
+    downloads       files from the network (replies, guarded, dialing, timedstreams)
+    connections     clients of Redis (sentinels)    durability  how it keeps what is written
     destinations    where deliveries go: over HTTP, or to a function             storage      how full Swiftia's is
 
 Rules without any IO
