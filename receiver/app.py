@@ -35,7 +35,7 @@ from receiver.workforce import Workers
 from workers.census import Census
 from workers.errors import InvalidSettings
 from workers.feed import Feed
-from workers.wiring import Services
+from workers.services import Services
 
 # Where the server finds whom to tell of a stop: ``app.extensions[BROADCAST]``.
 BROADCAST: Final = "broadcast"
@@ -107,6 +107,7 @@ def _api(services: Services, auth: Auth, events: Events) -> Blueprint:
     jobs = Jobs(
         services.catalog,
         services.submissions,
+        services.links,
         services.artifacts,
         max_result_bytes=services.settings.max_result_bytes,
         dry_run=services.settings.submit_dry_run,

@@ -3,13 +3,13 @@
 import importlib
 import os
 import sys
-from importlib import metadata
 from typing import Any, Final
 
 import click
 
 from receiver.exits import EXPLAINED, INTERRUPTED, exit_code
 from workers.errors import ServiceError
+from workers.release import version
 
 # By name, in the order of --help. Worker processes start often and should not load what other commands need.
 COMMANDS: Final = {
@@ -61,15 +61,8 @@ class Commands(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-def _version() -> str:
-    try:
-        return metadata.version("swiftia-receiver")
-    except metadata.PackageNotFoundError:
-        return "run from a checkout"
-
-
 @click.group(cls=Commands, epilog=EXPLAINED, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(_version(), prog_name="swiftia-receiver")
+@click.version_option(version() or "run from a checkout", prog_name="swiftia-receiver")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Receive the callbacks of Swiftia jobs, render their shorts and bring the videos home.

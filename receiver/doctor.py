@@ -17,14 +17,16 @@ from receiver.keycheck import keys_and_budgets
 from receiver.machine import ask
 from workers import keys
 from workers.census import Census
-from workers.connections import durability, longest_in_listpack, safe_url, web_redis
+from workers.connections import safe_url, web_redis
 from workers.documents import number
+from workers.durability import durability, longest_in_listpack
 from workers.errors import LedgerUnavailable
 from workers.nudges import queue
 from workers.paths import result_path
+from workers.services import Services
 from workers.settings import Settings
 from workers.valkey import LISTPACK_BYTES
-from workers.wiring import Services, build, redis_url
+from workers.wiring import build, redis_url
 from workers.work import DELIVERIES, LANES
 
 _CLOCK_SILENT_S: Final = 15.0

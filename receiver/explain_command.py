@@ -11,7 +11,7 @@ import click
 from receiver.exits import FAILED
 from workers.diagnosis import Verdict, of_signature, of_token
 from workers.errors import InvalidInput
-from workers.filters import read_moment
+from workers.moments import read_moment
 from workers.settings import Settings
 from workers.signing import parse_secret
 

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from receiver.api_client import Api, Refused
-from workers.documents import member, text, whole
+from workers.documents import member, objects, text, whole
 from workers.errors import DownloadFailed, InvalidInput
 
 MANIFEST: Final = "manifest.json"
@@ -35,11 +35,11 @@ def parts(document: object) -> Iterator[Part]:
     subject = text(member(document, "id", "ref")) or ""
     base = f"/api/jobs/{quote(subject, safe='')}"
     yield Part("result.json", f"{base}/result")
-    for callback in _items(document, "callbacks"):
+    for callback in objects(document, "callbacks"):
         receipt = text(member(callback, "receipt")) or ""
         if _RECEIPT.fullmatch(receipt):
             yield Part(f"callbacks/{receipt}", f"{base}/callbacks/{receipt}")
-    for render in _items(document, "renders"):
+    for render in objects(document, "renders"):
         n = whole(member(render, "n"))
         if n is not None and member(render, "file") is not None:
             yield Part(f"renders/{n}.mp4", f"{base}/renders/{n}/file", text(member(render, "sha256")))
@@ -135,8 +135,3 @@ def _digest(archive: zipfile.ZipFile, name: str) -> str:
         while piece := file.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _items(document: object, name: str) -> list[object]:
-    found = member(document, name)
-    return list(found) if isinstance(found, list) else []

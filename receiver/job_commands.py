@@ -14,7 +14,7 @@ from receiver.exits import FAILED
 from receiver.order import order
 from receiver.sightings import JobSighting, printable, read_job
 from receiver.table import size_text, table
-from workers.documents import member
+from workers.documents import member, objects
 from workers.errors import InvalidInput
 from workers.settings import Settings
 
@@ -123,22 +123,17 @@ def _described(document: object) -> str:
         parts.append(table(["video", "state", "done", "size", "sha256", "short", "reason"], renders))
     told = [
         _named(one, "n", "event", "state", "attempts", "last_status", "next_at", "reason")
-        for one in _items(document, "deliveries")
+        for one in objects(document, "deliveries")
     ]
     if told:
         parts.append(table(["delivery", "event", "state", "tries", "status", "next try", "reason"], told))
-    callbacks = [_named(one, "receipt", "at", "from", "size", "duplicate") for one in _items(document, "callbacks")]
+    callbacks = [_named(one, "receipt", "at", "from", "size", "duplicate") for one in objects(document, "callbacks")]
     if callbacks:
         parts.append(table(["callback", "at", "from", "size", "duplicate"], callbacks))
-    events = [[*_named(one, "at", "event"), _rest(one)] for one in _items(document, "timeline")]
+    events = [[*_named(one, "at", "event"), _rest(one)] for one in objects(document, "timeline")]
     if events:
         parts.append(table(["at", "event", "what"], events))
     return "\n\n".join(parts)
-
-
-def _items(document: object, name: str) -> list[dict[str, Any]]:
-    found = member(document, name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _named(item: Mapping[str, Any], *names: str) -> list[str]:

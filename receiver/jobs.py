@@ -12,6 +12,7 @@ from workers.catalog import Catalog
 from workers.documents import parse_json
 from workers.errors import InvalidInput, LedgerUnavailable, NotFound, StoreUnavailable, TooLarge, UnreadableAnswer
 from workers.identifiers import RefSubject
+from workers.links import Links
 from workers.paths import result_path
 from workers.results import Short, read_result
 from workers.submissions import Submission, Submissions
@@ -25,6 +26,7 @@ class Jobs:
         self,
         catalog: Catalog,
         submissions: Submissions,
+        links: Links,
         artifacts: Artifacts,
         *,
         max_result_bytes: int,
@@ -33,6 +35,7 @@ class Jobs:
         self._dry_run = dry_run
         self._catalog = catalog
         self._submissions = submissions
+        self._links = links
         self._artifacts = artifacts
         self._max_result_bytes = max_result_bytes
 
@@ -68,7 +71,7 @@ class Jobs:
         return json_answer({**self._body_of(submission), **notes}, 201 if submission.job_id else 202, headers)
 
     def watch(self, name: str) -> Response:
-        outcome = self._submissions.watch(name, *requests.read_watch(request))
+        outcome = self._links.watch(name, *requests.read_watch(request))
         status = 201 if outcome == "new" else 200
         return json_answer(self._body(find(self._catalog, name)), status, {"Location": f"/api/jobs/{name}"})
 
@@ -91,8 +94,8 @@ class Jobs:
     def callback_url(self) -> Response:
         order = requests.read_callback_order(request)
         if order.shared:
-            return json_answer({"ref": None, "url": self._submissions.shared_url(order.account)})
-        ref, url = self._submissions.callback_url(
+            return json_answer({"ref": None, "url": self._links.shared_url(order.account)})
+        ref, url = self._links.callback_url(
             metadata=order.metadata, render=order.render, account=order.account, delivery=order.delivery
         )
         return json_answer({"ref": ref, "url": url}, 201, {"Location": f"/api/jobs/{ref}"})

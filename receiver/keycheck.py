@@ -7,9 +7,9 @@ from typing import Final
 from receiver.findings import BAD, OK, WARN, Finding, careful
 from workers.accounts import VARIABLE, Account
 from workers.errors import Busy, CredentialsRefused
+from workers.services import Services
 from workers.storage import Storage
 from workers.upstreams import Upstream
-from workers.wiring import Services
 
 _TURN_S: Final = 20.0
 

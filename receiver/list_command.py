@@ -11,7 +11,7 @@ from receiver.job_commands import connected
 from receiver.sightings import printable, read_job
 from receiver.table import table
 from workers.documents import member
-from workers.filters import read_moment
+from workers.moments import read_moment
 from workers.states import JobState
 
 

@@ -18,14 +18,16 @@ from receiver import launch
 from receiver.exits import PortTaken
 from receiver.launch import Plan
 from workers import folderlock, notify
-from workers.connections import durability, safe_url, web_redis
+from workers.connections import safe_url, web_redis
+from workers.durability import durability
 from workers.errors import InvalidSettings
 from workers.notify import Notifier
 from workers.processes import ProcessService
+from workers.roster import read_all
 from workers.settings import Settings
 from workers.supervisor import Service, Supervisor
 from workers.valkey import EmbeddedValkey
-from workers.wiring import read_all, redis_url, valkey_directory
+from workers.wiring import redis_url, valkey_directory
 
 # What an earlier run left behind when it was killed needs a moment to end.
 _GRACE_S: Final = 3.0

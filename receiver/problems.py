@@ -24,7 +24,7 @@ from receiver.console.refused import FormRefused, ReadOnly, TooManyTries
 from receiver.ranges import NotSatisfiable
 from workers import errors
 from workers.errors import ServiceError, TemporaryError, UpstreamRefused, UpstreamUnavailable
-from workers.submissions import IdempotencyMismatch
+from workers.idempotency import IdempotencyMismatch
 
 # What gunicorn lets in at all.
 LONGEST_LINE: Final = 2048

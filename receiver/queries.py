@@ -8,11 +8,11 @@ from flask import Request
 from receiver.description.document import ROUTES, path_of
 from receiver.description.routes import Route
 from workers.errors import InvalidInput
-from workers.filters import Wanted, read_moment
+from workers.filters import Wanted
 from workers.identifiers import is_account, is_ref
 from workers.listing import MAX_PAGE
-from workers.states import JobState
-from workers.views import as_state
+from workers.moments import read_moment
+from workers.states import JobState, as_state
 
 _DEFAULT_PAGE: Final = 50
 _LIMIT = re.compile(r"[0-9]{1,4}", re.ASCII)

@@ -85,7 +85,7 @@ def worker(env: Env, *, lane: str | None, count: int | None) -> None:
 
 def _supervise_workers(env: Env, settings: Settings, lane: str | None, count: int | None) -> None:
     from receiver import launch
-    from workers.wiring import read_all
+    from workers.roster import read_all
 
     accounts = len(read_all(settings).by_name)
     counts = {lane: count or 1} if lane else launch.worker_counts(count or settings.workers, accounts)

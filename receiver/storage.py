@@ -4,8 +4,8 @@ from flask import Blueprint, Response, request
 
 from receiver.answers import json_answer
 from workers.accounts import Accounts
+from workers.moments import moment
 from workers.storage import Storage
-from workers.views import moment
 
 
 class StorageGauge:

@@ -1,6 +1,10 @@
 """Columns of text: as wide as they must be, never cut, so that they can be piped on."""
 
 from collections.abc import Sequence
+from typing import Final
+
+_THOUSAND: Final = 1000
+_UNITS: Final = ("kB", "MB", "GB", "TB")
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -18,7 +22,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def size_text(size: int | None) -> str:
+def size_text(size: float | None) -> str:
     """Return a size in bytes for people.
 
     >>> [size_text(size) for size in (None, 512, 130_000, 5_400_000_000)]
@@ -26,9 +30,9 @@ def size_text(size: int | None) -> str:
     """
     if size is None:
         return ""
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":  # noqa: PLR2004 - SI units
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+    if size < _THOUSAND:
+        return f"{size:.0f} B"
+    value, unit = size / _THOUSAND, 0
+    while round(value) >= _THOUSAND and unit + 1 < len(_UNITS):
+        value, unit = value / _THOUSAND, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}"

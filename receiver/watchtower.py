@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from receiver.api_client import Api
 from receiver.sightings import printable
-from workers.documents import member, number, whole
+from workers.documents import member, number, objects, whole
 from workers.errors import InvalidInput, ServiceError
 from workers.states import JobState
 from workers.work import CLASSES, LANES, UPSTREAM
@@ -81,7 +81,7 @@ def look(api: Api) -> Sight:
         | {"deliver": round(gauges.get(("due", "deliver"), 0))},
         late_s={name: value for (metric, name), value in gauges.items() if metric == "due_overdue_seconds"},
         budgets=_budgets(budget),
-        hands=[_hand(one) for one in _items(crew, "workers")],
+        hands=[_hand(one) for one in objects(crew, "workers")],
         queued={lane: whole(member(member(crew, "queued"), lane)) or 0 for lane in LANES},
         workers=whole(member(crew, "count")) or 0,
         parked_deliveries=round(gauges.get(("deliveries_parked", ""), 0)),
@@ -125,11 +125,6 @@ def _hand(document: Mapping[str, Any]) -> Hand:
     doing = f"{printable(member(task, 'step'))} {printable(member(task, 'subject'))}" if task else ""
     where = f"{printable(document.get('host'))} {printable(document.get('pid'))}"
     return Hand(where, printable(document.get("lane")), doing)
-
-
-def _items(document: object, name: str) -> list[dict[str, Any]]:
-    found = member(document, name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 class Latest:

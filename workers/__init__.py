@@ -14,22 +14,29 @@ Processes
     worker          one lane, one RQ queue, one forked work-horse per shift      jobs       what RQ calls
     stepworker      RQ's worker as we run it: ends and crashes (horse, slate)    attempts   claim, do, write the outcome
     stoppable       the same: where it stops    shift  a horse goes on with the next nudges
-    clock           moves what is due onto RQ, as fast as the budget allows      wiring     settings to connected parts
+    clock           moves what is due onto RQ, as fast as the budget allows      wiring     settings to services
     courier         carries out deliveries, many at once, in threads (rooms)     handlers   the team's own function
     supervisor      keeps the processes of one machine running (processes, sessions, leash, signals, folderlock)
     crew, presence  who is there, and on what it works
     notify, pulse   signs of life, as systemd takes them too (silence)           valkey     the embedded server (pings)
 
 Steps (``steps/``)
-    submit, fetch, render, watch, keep, deliver                           submissions  at once, for the application
+    submit, fetch, render, watch, keep, deliver
+
+For the application
+    submissions     a submission at once (seats: how many may wait; idempotency)
+    links           callback URLs for jobs that it submits itself, and jobs that are watched
 
 What is kept
     ledger          every write about jobs, renders, submissions, callbacks; its invariants stand at the top
                     (arrivals: what comes in, turns: attempts, upkeep: what has ended; scribe: how it is written)
     lua/            the scripts that do it                 scripts    loads them, each with what it uses (linking)
     pipeline        callbacks on their way into it, which nobody waits on
+    intake          where callbacks go: there, or while Redis is away (gate) into the spool (spoolfile, spooltable)
+    drain           hands on what waits in the spool
     attic           packs what has come to rest (bundle, squeeze, phrases)       holdings  reads it, packed or not
-    catalog, views  reading: one job, progress      listing, filters  many jobs (indexes, cursors)   records  in between
+    catalog, views  reading: one job, progress      listing, filters  many jobs (summaries, indexes, cursors)
+    records         what goes between the ledger and the rest            moments  how a time is written
     reader          questions to Redis            census   everything in numbers     almanac  hour by hour (hours)
     parked          what waits for a person, by why (parking)
     keys            every key in Redis          nudges  what RQ jobs look like   artifacts  files (disk, buckets, paths)
@@ -42,7 +49,8 @@ What is kept
 
 Outside parties
     swiftia         the wire (exchanges, deadlines)                              budget     who may send a request when
-    downloads       files from the network (guarded, dialing, timedstreams)         connections  Redis
+    downloads       files from the network (replies, guarded, dialing, timedstreams)
+    connections     clients of Redis (sentinels)    durability  how it keeps what is written
     destinations    where deliveries go: over HTTP, or to a function             storage      how full Swiftia's is
 
 Rules without any IO
@@ -51,16 +59,17 @@ Rules without any IO
     validators                                                                   may the rest of a file follow
     schedule, backoff, limits, rules, progress, outcomes, identifiers, waits     when, how often, which
     guards                                                                       what is wrong before it is paid for
+    addresses                                                                    what may be connected to
     events, outbox, deliveries                                                   what is told, to whom, how often
     forecast        when a render or a job will be done (trail, history, guesses); memory keeps what was learnt
     uploads         files at Swiftia; freeing deletes those that are kept here
     looks           what a look leads to            planning/   the same schedule on a virtual clock, for a load to come
-    accounts        several organizations, read by accountfile; upstreams: the wire, budget and rules of one
+    accounts        several organizations, read by accountfile and roster; upstreams: the wire, budget and rules of one
     standing, verdicts                                                           of the budget: what it shows and hears
     signing, tokens                                                              who is it from (diagnosis: why not)
     settings        the environment, read once (units)  keyring  secrets of our own     logs, redaction  what is told
     origin          whose work is being done (ids)  tracing  spans, if wanted      exporting        where they go
-    lognames        every event that is logged
+    lognames        every event that is logged                                   release    which one this is
 
 ``sandbox/`` is a stand-in for Swiftia. It shares no code with the rest, so that a mistake cannot cancel itself out.
 """

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from redis import Redis, RedisError
+from redis import Redis
 
 from workers import keys
-from workers.errors import LedgerUnavailable
 from workers.hours import Hour, numbers, read_hour
+from workers.reader import asked
 
 DAY_HOURS = 24
 
@@ -20,13 +20,10 @@ class Almanac:
 
         Raise ``LedgerUnavailable`` when Redis does not answer.
         """
-        try:
-            seconds, _ = self._redis.time()
-            wanted = numbers(seconds, hours)
-            pipeline: Any = self._redis.pipeline(transaction=False)
-            for number in wanted:
-                pipeline.hgetall(keys.hour(number))
-            found = pipeline.execute()
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
+        seconds, _ = asked(self._redis.time)
+        wanted = numbers(seconds, hours)
+        pipeline: Any = self._redis.pipeline(transaction=False)
+        for number in wanted:
+            pipeline.hgetall(keys.hour(number))
+        found = asked(pipeline.execute)
         return [read_hour(number, fields) for number, fields in zip(wanted, found, strict=True)]

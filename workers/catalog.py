@@ -12,16 +12,8 @@ from workers.identifiers import JobSubject, RefSubject, is_job_id, is_ref, parse
 from workers.listing import Listing, Page
 from workers.reader import Reader
 from workers.states import JobState, RefState
-from workers.views import (
-    JobSummary,
-    JobView,
-    RenderView,
-    delivery_view,
-    job_view,
-    render_view,
-    summary_of_job,
-    summary_of_ref,
-)
+from workers.summaries import JobSummary, summary_of_job, summary_of_ref
+from workers.views import JobView, RenderView, delivery_view, job_view, render_view
 
 
 class Catalog:

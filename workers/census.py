@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis import Redis, RedisError
+from redis import Redis
 
 from workers import keys
-from workers.errors import LedgerUnavailable
 from workers.measures import Measures, read_measures
+from workers.reader import asked
 from workers.schedule import archived_soon
 from workers.states import JOB_ENDED, JobState
 from workers.uploads import read_stock
@@ -94,7 +94,7 @@ class Census:
         """Ask for the time in milliseconds, and name the lines of what is due, by class."""
         pipeline: Any = self._redis.pipeline(transaction=False)
         pipeline.time().smembers(keys.ACCOUNTS).zrange(keys.TARGETS, 0, -1)
-        (seconds, micros), *sets = _asked(pipeline)
+        (seconds, micros), *sets = asked(pipeline.execute)
         found = [[name.decode() for name in names] for names in sets]
         accounts = sorted(self._accounts.union(found[0]) - {""})
         scopes = {UPSTREAM: ["", *accounts], FILES: [""], DELIVERIES: found[1]}
@@ -116,19 +116,12 @@ class Census:
             pipeline.zcard(keys.jobs_in(state))
         for line in (line for of_class in lines.values() for line in of_class):
             pipeline.zcard(keys.due(line)).zrange(keys.due(line), 0, 0, withscores=True)
-        return _asked(pipeline)
+        answers: list[Any] = asked(pipeline.execute)
+        return answers
 
 
 def _accounts(lines: Mapping[str, Sequence[str]]) -> list[str]:
     return [line.partition("@")[2] for line in lines["fetch"]]
-
-
-def _asked(pipeline: Any) -> list[Any]:
-    try:
-        answers: list[Any] = pipeline.execute()
-    except RedisError as error:
-        raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
-    return answers
 
 
 def together(lines: Iterable[Line]) -> Line:

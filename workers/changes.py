@@ -10,9 +10,9 @@ from workers.documents import number
 from workers.errors import InvalidInput
 from workers.frames import StreamId
 from workers.identifiers import DeliverySubject, JobSubject, RefSubject, RenderSubject, parse_subject
+from workers.moments import moment
 from workers.progress import job_progress, render_progress
 from workers.states import JOB_SETTLED, SHOWN_REF, JobState
-from workers.views import moment
 
 ERASED: Final = "erased"
 _NUMBERED: Final = re.compile("[/!]")

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from redis import Redis, RedisError
+from redis import Redis
 
 from workers.documents import number, parse_json
-from workers.errors import InvalidInput, LedgerUnavailable
+from workers.errors import InvalidInput
+from workers.reader import asked
 from workers.work import LANES
 
 MOST: Final = 200
@@ -59,23 +60,16 @@ class Crew:
 
 def read_crew(redis: Redis) -> Crew:
     """Raise ``LedgerUnavailable`` when Redis does not answer."""
-    try:
-        return _read(redis)
-    except RedisError as error:
-        raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
-
-
-def _read(redis: Redis) -> Crew:
     pipeline: Any = redis.pipeline(transaction=False)
     pipeline.time().scard("rq:workers").srandmember("rq:workers", MOST)
     for lane in LANES:
         pipeline.llen(f"rq:queue:{lane}")
-    (seconds, micros), count, names, *lengths = pipeline.execute()
+    (seconds, micros), count, names, *lengths = asked(pipeline.execute)
     workers = sorted(name.decode("utf-8", "replace") for name in names)
     pipeline = redis.pipeline(transaction=False)
     for name in workers:
         pipeline.hmget(name, *_FIELDS).srandmember(f"{name}:executions")
-    answers = iter(pipeline.execute())
+    answers = iter(asked(pipeline.execute))
     found = [(_texts(next(answers)), _text(next(answers))) for _ in workers]
     there = [(fields, run) for fields, run in found if fields["birth"] and not fields["death"]]
     tasks = _tasks(redis, [run for _, run in there])
@@ -93,7 +87,7 @@ def _tasks(redis: Redis, runs: Sequence[str]) -> list[Task | None]:
     pipeline: Any = redis.pipeline(transaction=False)
     for run in filter(None, runs):
         pipeline.hget(f"rq:job:{run.rpartition(':')[0]}", "data").hget(f"rq:execution:{run}", "created_at")
-    answers = iter(pipeline.execute())
+    answers = iter(asked(pipeline.execute))
     return [_task(next(answers), next(answers)) if run else None for run in runs]
 
 

@@ -7,7 +7,7 @@ checks of its own.
 import json
 import math
 import re
-from typing import Final
+from typing import Any, Final
 
 from workers.errors import InvalidInput
 
@@ -57,6 +57,12 @@ def member(value: object, *keys: str) -> object:
     return next((found for key in keys if (found := value.get(key)) is not None), None)
 
 
+def objects(value: object, key: str) -> list[dict[str, Any]]:
+    """Return the objects of the list that stands under ``key``; none if there is no such list."""
+    found = member(value, key)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def text(value: object, *, limit: int | None = None) -> str | None:
     """Return a string that is not blank, cut at ``limit`` characters.
 
@@ -85,3 +91,8 @@ def whole(value: object) -> int | None:
     if found is None or not found.is_integer() or not 0 <= found <= _LARGEST_WHOLE:
         return None
     return int(found)
+
+
+def fraction(value: object) -> float:
+    """Return a number from 0.0 to 1.0: what is beyond is at the end, and what is no number is nothing."""
+    return min(max(number(value) or 0.0, 0.0), 1.0)

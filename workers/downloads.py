@@ -21,33 +21,22 @@ from workers.errors import (
     RangeRefused,
     TargetRefused,
     TooLarge,
-    UpstreamRefused,
     WrongFile,
 )
-from workers.validators import Span, is_same, length, span, validator
+from workers.replies import Beginning, failing, judge, rest
+from workers.validators import length, validator
 
 _LONGEST_URL = 8192
 _HOST = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
 _LAST_PORT = 65_535
-_LONGEST_WAIT_S = 86_400
-# Of all 4xx these three are about the moment; the others say that the file will not come from this URL again.
-_TEMPORARY = {408, 425, 429}
-# What a request for a part may get from a server where one for the whole file would not.
-_NO_SUCH_PART = {400, 412, 416}
 # So often one call of ``bring`` connects, as long as each connection gets further than the one before.
 CONNECTIONS: Final = 5
 _log = structlog.get_logger("downloads")
 
 
-class Unfinished(Protocol):
-    """Where a file goes. ``size``: bytes that are there, the beginning of what ``validator`` names, ``total`` long."""
+class Unfinished(Beginning, Protocol):
+    """Where a file goes."""
 
-    size: int
-
-    @property
-    def validator(self) -> str: ...
-    @property
-    def total(self) -> int | None: ...
     def begin(self, validator: str = "", total: int | None = None, /) -> None: ...
     def write(self, data: bytes, /) -> None: ...
 
@@ -120,8 +109,8 @@ class Downloads:
         response = self._send(target, deadline, after)
         _log.debug("download.answered", host=target.host, status=response.status_code)
         try:
-            _judge(response, target.host, ranged=after is not None)
-            part = None if after is None or response.status_code == httpx2.codes.OK else _rest(response, after)
+            judge(response, target.host, ranged=after is not None)
+            part = None if after is None or response.status_code == httpx2.codes.OK else rest(response, after)
             size = length(response.headers.get("content-length", "")) if part is None else part.stop - part.start
             total, start = (size, 0) if part is None else (part.total, part.start)
             if total is not None and total > self._max_bytes:
@@ -156,14 +145,14 @@ class Downloads:
         if after is not None:
             headers |= {"Range": f"bytes={after.size}-", "If-Range": after.validator}
         # A guarded client holds the deadline for headers too; others know nothing of it and ignore it.
-        with _failing(url.host):
+        with failing(url.host):
             request = self._client.build_request("GET", url, headers=headers, extensions={"deadline": deadline})
             return self._client.send(request, stream=True, follow_redirects=True)
 
     def _chunks(self, response: httpx2.Response, size: int | None, most: int, deadline: float) -> Iterator[bytes]:
         host = response.url.host
         received = 0
-        with _failing(host):
+        with failing(host):
             for chunk in response.iter_raw():
                 received += len(chunk)
                 if received > most:
@@ -182,16 +171,6 @@ def _wrong(size: int | None, whole: int | None) -> WrongFile:
     return WrongFile(f"the file should have {whole} bytes and has {size}; it is fetched again from its beginning")
 
 
-def _rest(response: httpx2.Response, after: Unfinished) -> Span:
-    found = span(response.headers.get("content-range", ""))
-    fits = found is not None and (found.start, found.total) == (after.size, after.total)
-    if found is None or not fits or not is_same(after.validator, response.headers):
-        raise RangeRefused(
-            f"{response.url.host} sent a part that does not follow what is here; trying from the beginning"
-        )
-    return found
-
-
 def _parse(url: str) -> httpx2.URL:
     if not isinstance(url, str) or len(url) > _LONGEST_URL:
         raise InvalidInput(f"a file's URL is text of at most {_LONGEST_URL} characters")
@@ -204,34 +183,3 @@ def _parse(url: str) -> httpx2.URL:
     if _HOST.fullmatch(parsed.raw_host.decode("ascii")) is None or (parsed.port or 0) > _LAST_PORT:
         raise InvalidInput("a file's URL names no host, or one or a port that cannot exist")
     return parsed
-
-
-def _judge(response: httpx2.Response, host: str, *, ranged: bool) -> None:
-    status = response.status_code
-    if ranged and status in _NO_SUCH_PART:
-        raise RangeRefused(f"{host} has no such part of the file; trying from the beginning")
-    if 400 <= status < 500 and status not in _TEMPORARY:  # noqa: PLR2004 - the range is the meaning
-        raise UpstreamRefused(
-            f"{host} answered {status} for the file; ask Swiftia for its URL again", status=status, kind="file-gone"
-        )
-    if status != httpx2.codes.OK and not (ranged and status == httpx2.codes.PARTIAL_CONTENT):
-        raise DownloadFailed(f"{host} answered {status} for the file; trying later", retry_after=_wait(response))
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise DownloadFailed(f"{host} sent the file encoded as {encoding[:20]!r} although it was asked not to")
-
-
-def _wait(response: httpx2.Response) -> float | None:
-    text = response.headers.get("retry-after", "").strip()
-    seconds = length(text)
-    return None if seconds is None else float(min(seconds, _LONGEST_WAIT_S))
-
-
-@contextmanager
-def _failing(host: str) -> Iterator[None]:
-    try:
-        yield
-    except httpx2.TimeoutException as error:
-        raise DownloadFailed(f"{host} did not answer in time: {error}; trying later") from error
-    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-        raise DownloadFailed(f"the download from {host} broke off: {error}; trying later") from error

@@ -4,7 +4,6 @@ A crash between handing on and removing repeats the handing on, which the ledger
 """
 
 import contextlib
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Final
 import structlog
 from redis import ResponseError
 
+from workers import folderlock
 from workers.errors import LedgerUnavailable, SpoolUnavailable
 from workers.gate import ASK_EVERY_S
 from workers.intake import Intake
@@ -116,14 +116,6 @@ class Drain:
             return
         lock = os.open(self._spool.path.with_name("draining.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            yield _free(lock)
+            yield folderlock.take(lock)
         finally:
             os.close(lock)
-
-
-def _free(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -17,8 +17,8 @@ from typing import Any
 
 from workers.documents import number
 from workers.identifiers import DeliverySubject, JobSubject
+from workers.moments import moment
 from workers.records import loaded
-from workers.views import moment
 
 
 class Later(Exception):

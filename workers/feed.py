@@ -1,18 +1,18 @@
 """Reads the stream of changes that the ledger's scripts write. Without Redis, ``LedgerUnavailable`` is raised."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from redis import Redis, RedisError, ResponseError
+from redis import Redis, ResponseError
 
 from workers import keys
 from workers.changes import Change, read_change
 from workers.errors import LedgerUnavailable
 from workers.frames import BEGINNING, StreamId, read_id, write_id
+from workers.reader import asked, text, texts
 from workers.tail import Tail
 from workers.work import EVENTS_CAP
 
-T = TypeVar("T")
 _NO_STREAM: Final = "no such key"
 
 
@@ -44,34 +44,28 @@ class Feed:
         found = _read(answer[0][1]) if answer else []
         return [change for _, change in found if change], found[-1][0] if found else at
 
-    def _ask(self, question: Callable[[], T]) -> T | None:
+    def _ask(self, question: Callable[[], Any]) -> Any:
         """Answer None where there is no stream: nothing has happened yet."""
         try:
-            return question()
-        except ResponseError as error:
-            if _NO_STREAM in str(error).lower():
+            return asked(question)
+        except LedgerUnavailable as error:
+            if isinstance(error.__cause__, ResponseError) and _NO_STREAM in str(error.__cause__).lower():
                 return None
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
+            raise
 
 
 def _ends(info: Mapping[str, Any]) -> tuple[StreamId, StreamId]:
     # Not the last entry: that may have been erased.
-    end = read_id(_text(info["last-generated-id"]))
+    end = read_id(text(info["last-generated-id"]))
     if info.get("entries-added", -1) == info["length"]:
         return BEGINNING, end
     first = info["first-entry"]
-    return (read_id(_text(first[0])) if first else end), end
+    return (read_id(text(first[0])) if first else end), end
 
 
 def _read(entries: list[Any]) -> list[tuple[StreamId, Change | None]]:
     found = []
     for name, fields in entries:
-        at = read_id(_text(name))
-        found.append((at, read_change(at, {_text(key): _text(value) for key, value in (fields or {}).items()})))
+        at = read_id(text(name))
+        found.append((at, read_change(at, texts(fields or {}))))
     return found
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,11 +1,9 @@
 """Which jobs a listing or a search shows, and whether one of them is among these. Pure."""
 
 import json
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 from workers.errors import InvalidInput
@@ -13,9 +11,7 @@ from workers.records import loaded
 from workers.states import JobState
 
 LONGEST_SEARCH: Final = 200
-LATEST_MS: Final = 253_402_300_799_999  # the last moment of the year 9999
 LOOKED_AT: Final = ("function", "account", "metadata", "title")
-_MILLISECONDS = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +70,6 @@ def search(text: str, wanted: Wanted = EVERYTHING) -> Wanted:
 def folded(text: str) -> str:
     """Text as it is compared: without the differences of case, nor those of how an accent is written."""
     return unicodedata.normalize("NFKC", text).casefold()
-
-
-def read_moment(text: str, *, what: str) -> int:
-    """Read Unix milliseconds, or ISO 8601, in UTC unless it says otherwise.
-
-    >>> read_moment("1732239323004", what="since"), read_moment("2024-11-22T01:35:23.004Z", what="since")
-    (1732239323004, 1732239323004)
-    >>> read_moment("2024-11-22", what="since")
-    1732233600000
-    """
-    if _MILLISECONDS.fullmatch(text) and int(text) <= LATEST_MS:
-        return int(text)
-    try:
-        # In a query a bare + is a space, so that +02:00 has to be written %2B02:00.
-        found = datetime.fromisoformat(text.upper())
-    except ValueError:
-        raise InvalidInput(
-            f"{what} is a moment such as 2026-05-01T12:00:00Z, or Unix milliseconds; a + in it is written %2B",
-            got=text[:40],
-        ) from None
-    since_epoch = (found if found.tzinfo else found.replace(tzinfo=UTC)) - datetime.fromtimestamp(0, UTC)
-    milliseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 1000 + since_epoch.microseconds // 1000
-    return min(max(milliseconds, 0), LATEST_MS)
 
 
 def _has_words(title: str, words: tuple[str, ...]) -> bool:

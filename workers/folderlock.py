@@ -51,7 +51,7 @@ def acquire(folder: Path, *, grace_s: float) -> int:
     """
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     began = time.monotonic()
-    while not _try(lock):
+    while not take(lock):
         holder = read_holder(folder)
         patience_s = min(grace_s, _LEAST_S) if holder and holder.seems_alive() else grace_s
         if time.monotonic() - began >= patience_s:
@@ -61,7 +61,8 @@ def acquire(folder: Path, *, grace_s: float) -> int:
     return lock
 
 
-def _try(lock: int) -> bool:
+def take(lock: int) -> bool:
+    """Lock an open file without waiting; False if somebody else has it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -25,7 +25,6 @@ CALLBACKS: Final = "callbacks"
 REPEATED: Final = "repeated"
 KEPT: Final = "kept"
 COUNTERS: Final = (FINISHED, FAILED, PARKED, CALLBACKS, REPEATED, KEPT)
-TOOK: Final = "took:"
 _BUCKET = re.compile(rb"took:([0-9]{1,2})")
 _COUNT = re.compile(rb"[0-9]{1,15}")
 

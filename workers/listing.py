@@ -19,9 +19,10 @@ from workers.filters import LOOKED_AT, Wanted, search
 from workers.holdings import Holdings
 from workers.identifiers import JobSubject, RefSubject, Subject, is_job_id, is_ref, parse_subject
 from workers.indexes import Indexes, is_within
+from workers.moments import moment
 from workers.reader import Fields, Reader
 from workers.states import JobState, RefState
-from workers.views import JobSummary, moment, summary_of_job, summary_of_ref
+from workers.summaries import JobSummary, summary_of_job, summary_of_ref
 
 MAX_PAGE: Final = 100
 MOST_LOOKED_AT: Final = 10_000

@@ -15,7 +15,7 @@ from workers.listing import Listing
 from workers.parking import is_group
 from workers.reader import Reader
 from workers.states import JobState
-from workers.views import JobSummary
+from workers.summaries import JobSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis, RedisError
 
 from workers import keys
-from workers.errors import LedgerUnavailable
+from workers.reader import asked
 from workers.scripts import Scripts
 
 WEB: Final = "web"
@@ -53,13 +53,8 @@ class Presence:
 
     def all(self) -> list[Process]:
         """Everybody who said so lately, by kind and host. Raise ``LedgerUnavailable``."""
-        try:
-            seconds, _ = self._redis.time()
-            pipeline: Any = self._redis.pipeline(transaction=False)
-            pipeline.zrangebyscore(keys.PRESENT, (seconds - SILENT_S) * 1000, "+inf", 0, MOST)
-            (names,) = pipeline.execute()
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
+        seconds, _ = asked(self._redis.time)
+        names = asked(self._redis.zrangebyscore, keys.PRESENT, (seconds - SILENT_S) * 1000, "+inf", 0, MOST)
         found = [match for name in names if (match := _NAME.fullmatch(name.decode("utf-8", "replace")))]
         return sorted(
             (Process(match[1], match[2], int(match[3]), int(match[4])) for match in found),

@@ -1,4 +1,4 @@
-"""Questions to Redis: one, or many at once. Writes nothing."""
+"""Questions to Redis: one, or many at once. A ``Reader`` writes nothing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -69,10 +69,15 @@ class Reader:
                 return
 
     def ask(self, question: Callable[[], Any]) -> Any:
-        try:
-            return question()
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
+        return asked(question)
+
+
+def asked(question: Callable[..., Any], *arguments: object, **options: object) -> Any:
+    """Answer what a client of Redis does. Raise ``LedgerUnavailable`` where Redis does not answer as it should."""
+    try:
+        return question(*arguments, **options)
+    except RedisError as error:
+        raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
 
 
 def text(value: bytes | str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.identifiers import Subject
+from workers.outbox import target_of
 
 Event = tuple[str, Mapping[str, object]]
 
@@ -142,6 +143,20 @@ class Freeing:
     job_id: str
     account: str
     tries: int
+
+
+def wishes_of(*, metadata: object, render: object, account: str, delivery: str | None) -> dict[str, object]:
+    """What is asked of a job before it is there, for its ref to keep.
+
+    ``delivery``: where it is told of, empty for nowhere, None for where its account's jobs are. An empty ``account`` is
+    left out: what was submitted before there were accounts looks the same when it comes again.
+    """
+    wishes: dict[str, object] = {"metadata": quoted(metadata), "render": render}
+    if account:
+        wishes["account"] = account
+    if delivery is not None:
+        wishes |= {"delivery_url": delivery, "target": target_of(delivery)} if delivery else {"target": ""}
+    return wishes
 
 
 def text_fields(flat: Sequence[bytes]) -> dict[str, str]:

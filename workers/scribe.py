@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from redis import Redis, RedisError
+from redis import Redis
 
 from workers import origin, tracing
 from workers.attic import Attic
 from workers.errors import LedgerUnavailable
 from workers.nudges import templates
 from workers.outbox import NOTHING, Outbox
+from workers.reader import asked
 from workers.scripts import LedgerScripts
 
 
@@ -42,6 +43,8 @@ class Scribe:
         self._attic = Attic(redis, self._scripts.run)
         self._now_ms = now_ms
 
+    _read = staticmethod(asked)
+
     def _keep(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
         """Run a script whose answer is a promise to somebody."""
         wanted = self._ack_replicas
@@ -62,12 +65,6 @@ class Scribe:
 
     def _timed(self, arguments: Mapping[str, object]) -> dict[str, object]:
         return {"now": "" if self._now_ms is None else str(self._now_ms()), **arguments}
-
-    def _read(self, ask: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return ask(*arguments)
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
 
 
 def carried() -> dict[str, str]:

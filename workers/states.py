@@ -1,4 +1,4 @@
-"""What a job, a render and a delivery can be, and every legal move between: one table each, anything else raises.
+"""What a job, a render and a delivery can be, and every legal move between: one table each; anything else is refused.
 
 The Lua scripts that write the ledger get these tables as arguments, so there is no second copy of the rules.
 """
@@ -6,7 +6,7 @@ The Lua scripts that write the ledger get these tables as arguments, so there is
 from enum import StrEnum
 from typing import Final
 
-from workers.errors import Conflict
+from workers.errors import InvalidInput
 
 
 class JobState(StrEnum):
@@ -89,8 +89,9 @@ DELIVERY_SETTLED: Final = frozenset({DeliveryState.DELIVERED, DeliveryState.PARK
 RENDER_SETTLED: Final = frozenset({RenderState.KEPT, RenderState.DONE, RenderState.FAILED, RenderState.PARKED})
 
 
-def check_move(moves: dict[str, frozenset[str]], old: str, new: str) -> None:
-    """Raise ``Conflict`` naming both states unless the move stands in the table."""
-    if new not in moves[old]:
-        allowed = ", ".join(sorted(moves[old])) or "nothing"
-        raise Conflict(f"{old} cannot become {new}; from {old} there is a way to {allowed}")
+def as_state(text: str) -> JobState:
+    """Raise ``InvalidInput`` naming the states there are."""
+    try:
+        return JobState(text)
+    except ValueError:
+        raise InvalidInput(f"there is no such state; the states are {', '.join(JobState)}", got=text[:40]) from None

@@ -6,13 +6,14 @@ Asking costs a request of the budget, so it is the least important of all, and w
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from redis import Redis, RedisError
+from redis import Redis
 
 from workers import keys
 from workers.budget import NoSlot
-from workers.errors import Busy, LedgerUnavailable
+from workers.errors import Busy
+from workers.reader import asked
 from workers.uploads import Stock, Uploads, read_stock
 from workers.upstreams import Upstream, Upstreams
 
@@ -47,7 +48,7 @@ class Storage:
 
     def known(self, account: str) -> Stock | None:
         """What was seen last, without asking."""
-        return read_stock(self._ask(self._redis.get, keys.storage(account)))
+        return read_stock(asked(self._redis.get, keys.storage(account)))
 
     def look(self, account: str) -> Stock:
         """What was seen within ``FRESH_S``, else what Swiftia says now. Without a slot in time: what was seen last.
@@ -73,7 +74,7 @@ class Storage:
         finally:
             self._turn.release()
         stock = Stock.of(uploads, self.now())
-        self._ask(self._redis.set, keys.storage(account), stock.as_json(), ex=_KEPT_S)
+        asked(self._redis.set, keys.storage(account), stock.as_json(), ex=_KEPT_S)
         return stock
 
     def _in_turn(self, upstream: Upstream) -> Uploads:
@@ -87,9 +88,3 @@ class Storage:
                     said = f"no request was free for {self._patience_s:g} s; try again later"
                     raise Busy(said, retry_after=turn.wait_s) from None
                 self._sleep(turn.wait_s)
-
-    def _ask(self, ask: Callable[..., Any], *arguments: object, **options: object) -> Any:
-        try:
-            return ask(*arguments, **options)
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error

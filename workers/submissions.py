@@ -1,26 +1,20 @@
 """Submitting jobs for the team's application: a ref first, then the POST, then the job id.
 
-A submission that waits for the budget holds a thread of the web process, so only a few may wait and only for a while;
-the others are told when to come again, or ask to be queued (``wait=False``).
+A submission waits for the budget only for a while, and only if it has one of the seats; the others are told when to
+come again, or ask to be queued (``wait=False``).
 """
 
-import hashlib
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
-from redis import Redis, RedisError
+from redis import Redis
 
 from workers import keys
 from workers.budget import NoSlot
 from workers.errors import (
     Busy,
-    Conflict,
     CredentialsRefused,
     InvalidInput,
     LedgerUnavailable,
@@ -32,26 +26,20 @@ from workers.errors import (
     UpstreamUnavailable,
 )
 from workers.guards import Notes, check_request
-from workers.identifiers import JobSubject, RefSubject, is_ref, job_id
-from workers.outbox import target_of
-from workers.records import Record, quoted
+from workers.idempotency import Claims, digest_of
+from workers.identifiers import RefSubject
+from workers.reader import asked
+from workers.records import Record, wishes_of
 from workers.rules import rule_for
+from workers.seats import Seats
 from workers.states import SHOWN_REF
 from workers.steps import Tools
 from workers.steps.submit import submit
 from workers.work import LEASE_S
 
-IDEMPOTENCY_S = 86_400
-WAITING_AT_ONCE = 4
-WAITING_OF_ONE = 2
-_CROWDED_S = 5.0
 _SHOWN_OF_REF = 6
 _NOBODYS_REF = "0" * 22
 _log = structlog.get_logger("workers.submissions")
-
-
-class IdempotencyMismatch(Conflict):
-    """The key was used for another submission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +77,16 @@ class Chance:
 
 
 class Submissions:
-    """``shared_url``: gives that of an account."""
+    """``patience_s``: so long a submission waits for the budget."""
 
-    def __init__(
-        self, tools: Tools, redis: Redis, *, patience_s: float, chance: Chance, shared_url: Callable[[str], str]
-    ) -> None:
+    def __init__(self, tools: Tools, redis: Redis, *, patience_s: float, chance: Chance) -> None:
         self._tools = tools
         self._accounts = tools.upstreams.accounts
         self._redis = redis
         self._patience_s = patience_s
         self._chance = chance
-        self._room = threading.BoundedSemaphore(WAITING_AT_ONCE)
-        # Where there are several accounts, one that does not answer leaves room for the others.
-        each = WAITING_OF_ONE if self._accounts.several else WAITING_AT_ONCE
-        self._rooms = {name: threading.BoundedSemaphore(each) for name in self._accounts.by_name}
-        self._shared_url = shared_url
+        self._claims = Claims(redis)
+        self._seats = Seats(self._accounts)
 
     def submit(
         self,
@@ -125,14 +108,14 @@ class Submissions:
         error's values carry the ref under which its callback will find it, and the Idempotency-Key stays taken.
         """
         draft = self.look_over(request, render=render, account=account)
-        fields = {"request": dict(request), "metadata": quoted(metadata), "render": render, "function": draft.function}
-        fields |= _owned(draft.account) | _addressed(delivery)
-        ref, known = self._claim_key(idempotency_key, fields)
+        wishes = wishes_of(metadata=metadata, render=render, account=draft.account, delivery=delivery)
+        fields = {"request": dict(request), "function": draft.function, **wishes}
+        ref, known = self._claim(idempotency_key, fields)
         if known is None:
             if draft.notes:
                 _log.info("submission.noted", ref=ref[:_SHOWN_OF_REF], notes=list(draft.notes))
             # To be erased with the job.
-            beside = {} if idempotency_key is None else {"claim": _digest(idempotency_key)}
+            beside = {} if idempotency_key is None else {"claim": digest_of(idempotency_key)}
             known = self._open(ref, {**fields, **beside}, wait=wait, account=draft.account)
         return replace(known, notes=draft.notes)
 
@@ -144,7 +127,7 @@ class Submissions:
                 return self.look(ref, replayed=True)  # another request with this key came in between
             if not wait:
                 return Submission(ref, None, "waiting")
-            with self._waiting(self._rooms[account]):
+            with self._seats.taken(account):
                 record = self._tools.ledger.claim(RefSubject(ref), "submit")
                 if record is None:
                     return self.look(ref, replayed=False)
@@ -167,55 +150,6 @@ class Submissions:
         rule = rule_for(self._tools.upstreams.of(account).rules, function, render)
         address = self._tools.webhook_url(_NOBODYS_REF).rpartition("/")[0]
         return Draft({**request, "webhook": f"{address}/<token>"}, account, function, (*notes, *rule.notes))
-
-    def callback_url(
-        self,
-        *,
-        metadata: object = None,
-        render: object = None,
-        account: str | None = None,
-        delivery: str | None = None,
-    ) -> tuple[str, str]:
-        """Make a ref and the callback URL for a job that the team submits itself."""
-        account = self._accounts.choose(account)
-        rule_for(self._tools.upstreams.of(account).rules, None, render)
-        ref = self._chance.new_ref()
-        fields = {"metadata": quoted(metadata), "render": render, **_owned(account), **_addressed(delivery)}
-        self._tools.ledger.open_ref(ref, state="open", fields=fields, due_ms=None)
-        return ref, self._tools.webhook_url(ref)
-
-    def shared_url(self, account: str | None = None) -> str:
-        """Give the one callback URL for all jobs that the team submits itself with that account's key."""
-        return self._shared_url(self._accounts.choose(account))
-
-    def watch(self, job: str, ref: str | None = None, account: str | None = None) -> str:
-        """Take care of a job that was submitted elsewhere: ``new`` or ``known``.
-
-        ``Conflict`` if the ref is taken, or if the job or the ref is another account's.
-        """
-        if ref is not None and not is_ref(ref):
-            raise InvalidInput("a ref is what POST /api/callbacks answered under 'ref'")
-        unnamed = self._accounts.unnamed
-        if account or (unnamed is None and not self._is_known(job_id(job), ref)):
-            account = self._accounts.choose(account)
-        return self._tools.ledger.link(
-            ref or "", job_id(job), first_ms=0, by="watch", account=account or "", unnamed=unnamed or ""
-        )
-
-    def _is_known(self, job: str, ref: str | None) -> bool:
-        """Tell whether the job is there already, or its ref says whose it is."""
-        refs = ref and self._ask(self._redis.hget, keys.record(RefSubject(ref)), "account")
-        return bool(refs) or self._tools.ledger.exists(JobSubject(job))
-
-    @contextmanager
-    def _waiting(self, own: threading.BoundedSemaphore) -> Iterator[None]:
-        with ExitStack() as held:
-            for room in (own, self._room):
-                if not room.acquire(blocking=False):
-                    said = "too many submissions wait for the request budget; try again later"
-                    raise Busy(said, retry_after=_CROWDED_S)
-                held.callback(room.release)
-            yield
 
     def _send(self, record: Record, ref: str) -> Submission:
         try:
@@ -246,25 +180,17 @@ class Submissions:
         """Say what became of a submission. ``replayed``: of an earlier request, whose answer may have been 503."""
         if replayed:
             self._tools.ledger.check()  # what was not on the replicas then is there now, or this is answered alike
-        found = self._ask(self._redis.hmget, keys.record(RefSubject(ref)), "state", "job_id", "reason")
+        found = asked(self._redis.hmget, keys.record(RefSubject(ref)), "state", "job_id", "reason")
         state, job, reason = (value.decode() if value else None for value in found)
         return Submission(ref, job, SHOWN_REF.get(state or "", "waiting"), reason, replayed)
 
-    def _claim_key(self, key: str | None, fields: Mapping[str, object]) -> tuple[str, Submission | None]:
+    def _claim(self, key: str | None, fields: Mapping[str, object]) -> tuple[str, Submission | None]:
+        """Give the ref to submit under; beside it what became of it, where the key was used for it before."""
         ref = self._chance.new_ref()
-        if key is None:
-            return ref, None
-        digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-        claim = json.dumps({"digest": digest, "ref": ref})
-        name = _key_name(key)
-        if self._ask(self._redis.set, name, claim, nx=True, ex=IDEMPOTENCY_S):
-            return ref, None
-        kept = json.loads(self._ask(self._redis.get, name) or claim)
-        if kept["digest"] != digest:
-            raise IdempotencyMismatch("this Idempotency-Key was used for another submission; make a fresh one")
-        if not self._tools.ledger.exists(RefSubject(kept["ref"])):
-            return kept["ref"], None  # the process died between taking the key and writing the ref
-        return kept["ref"], self.look(kept["ref"], replayed=True)
+        taken = ref if key is None else self._claims.take(key, ref, fields)
+        if taken == ref or not self._tools.ledger.exists(RefSubject(taken)):
+            return taken, None  # not there: the process died between taking the key and writing the ref
+        return taken, self.look(taken, replayed=True)
 
     def _withdraw(self, ref: str, attempt: int) -> bool:
         """Leave nothing of it, unless a later attempt than this one has begun: then it may be submitted by now."""
@@ -273,12 +199,6 @@ class Submissions:
         except LedgerUnavailable as error:
             error.values["ref"] = ref
             raise
-
-    def _ask(self, ask: Callable[..., Any], *arguments: object, **options: object) -> Any:
-        try:
-            return ask(*arguments, **options)
-        except RedisError as error:
-            raise LedgerUnavailable(f"Redis did not answer as it should: {error}") from error
 
 
 def _left_open(error: ServiceError) -> bool:
@@ -289,22 +209,3 @@ def _left_open(error: ServiceError) -> bool:
         case UpstreamUnavailable():
             return error.sent
     return True
-
-
-def _owned(account: str) -> dict[str, object]:
-    # Left out where it is empty: what was submitted before there were accounts looks the same when it comes again.
-    return {"account": account} if account else {}
-
-
-def _addressed(delivery: str | None) -> dict[str, object]:
-    if delivery is None:
-        return {}
-    return {"delivery_url": delivery, "target": target_of(delivery)} if delivery else {"target": ""}
-
-
-def _key_name(key: str) -> str:
-    return keys.idempotency(_digest(key))
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

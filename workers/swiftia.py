@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.cookiejar import CookieJar
-from importlib import metadata
 from typing import Any, Final
 
 import httpx2
@@ -22,6 +21,7 @@ from workers.errors import InvalidInput, InvalidSettings, ServiceError, Unreadab
 from workers.exchanges import Answer, Exchanges, Reply, ignore
 from workers.identifiers import job_id as checked_job_id
 from workers.refusals import refusal
+from workers.release import version
 from workers.renders import RenderReport, is_render_failure, read_report, read_started
 from workers.renders import render_id as checked_render_id
 from workers.results import Result, read_created, read_result
@@ -64,7 +64,7 @@ def client(
         base_url=base_url,
         headers={
             "Authorization": f"Bearer {api_key}",
-            "User-Agent": f"swiftia-receiver/{_version()}",
+            "User-Agent": f"swiftia-receiver/{version() or '0'}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",  # so that a cap on bytes received is one on bytes kept
             "Connection": "close",
@@ -90,13 +90,6 @@ def _check(base_url: str, api_key: str) -> None:
         problems.append("SWIFTIA_API_KEY is empty or has signs that no header can carry; copy the key again")
     if problems:
         raise InvalidSettings(problems)
-
-
-def _version() -> str:
-    try:
-        return metadata.version("swiftia-receiver")
-    except metadata.PackageNotFoundError:  # run from a checkout
-        return "0"
 
 
 class Swiftia:

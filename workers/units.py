@@ -89,18 +89,3 @@ Events = Annotated[tuple[str, ...], BeforeValidator(_events)]
 DeliveryUrl = Annotated[str, BeforeValidator(lambda text: check_url(str(text)))]
 WebUrl = Annotated[str, BeforeValidator(_web_url)]
 Header = Annotated[str, BeforeValidator(_header)]
-
-
-def duration_text(seconds: float) -> str:
-    """Write a duration as shortly as it can be read."""
-    for unit in ("d", "h", "m"):
-        if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
-            return f"{seconds / _UNITS[unit]:g}{unit}"
-    return f"{seconds:g}s"
-
-
-def size_text(size: int) -> str:
-    for unit in ("g", "m", "k"):
-        if size >= _SIZES[unit] and size % _SIZES[unit] == 0:
-            return f"{size // _SIZES[unit]}{unit.upper()}"
-    return str(size)

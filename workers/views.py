@@ -4,18 +4,17 @@ Times are ISO 8601 in UTC, durations seconds, progress 0.0 to 1.0.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from workers.documents import number, whole
-from workers.errors import InvalidInput
-from workers.filters import LATEST_MS
+from workers.documents import fraction, whole
 from workers.identifiers import JobSubject, RefSubject
-from workers.progress import RenderCounts, job_progress, render_progress
+from workers.moments import moment
+from workers.progress import render_progress
 from workers.records import loaded
 from workers.results import Short
-from workers.states import SHOWN_REF, DeliveryState, JobState, RenderState
+from workers.states import DeliveryState, RenderState
+from workers.summaries import JobSummary
 
 _AT_SWIFTIA: Final = frozenset({RenderState.DONE, RenderState.KEEPING})
 
@@ -74,37 +73,6 @@ class DeliveryView:
 
 
 @dataclass(frozen=True, slots=True)
-class JobSummary:
-    """One line of a listing. ``id`` is None for a submission whose job id is not known."""
-
-    id: str | None
-    ref: str | None
-    state: str
-    reason: str | None
-    function: str | None
-    title: str | None
-    cost: float | None
-    progress: float
-    upstream_status: str | None
-    created_at: str | None
-    updated_at: str | None
-    metadata: Any
-    renders: RenderCounts
-    account: str | None = None
-
-    @property
-    def subject(self) -> JobSubject | RefSubject:
-        return RefSubject(self.ref or "") if self.id is None else JobSubject(self.id)
-
-    def as_json(self) -> dict[str, object]:
-        """``account`` is there only where the job names one."""
-        values = asdict(self)
-        if self.account is None:
-            del values["account"]
-        return values
-
-
-@dataclass(frozen=True, slots=True)
 class JobView:
     """A job whole. Its shorts stand in the kept result, which the ledger does not hold.
 
@@ -140,26 +108,13 @@ class JobView:
         }
 
 
-def moment(milliseconds: object) -> str | None:
-    """Write a moment of the ledger as ISO 8601.
-
-    >>> moment("1732239323004")
-    '2024-11-22T01:35:23.004Z'
-    """
-    value = number(milliseconds)
-    if value is None or not 0 <= value <= LATEST_MS:
-        return None
-    seconds, rest = divmod(int(value), 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03}Z"
-
-
 def render_view(job_id: str, n: int, fields: Mapping[str, str]) -> RenderView:
     state = fields.get("state", RenderState.PLANNED)
     return RenderView(
         n=n,
         short=loaded(fields.get("short")),
         state=state,
-        progress=render_progress(state, _fraction(fields.get("progress"))),
+        progress=render_progress(state, fraction(fields.get("progress"))),
         render_id=fields.get("render_id"),
         size=whole(fields.get("size")),
         sha256=fields.get("sha256"),
@@ -184,26 +139,6 @@ def delivery_view(n: int, fields: Mapping[str, str]) -> DeliveryView:
     )
 
 
-def summary_of_job(job_id: str, fields: Mapping[str, str], renders: Sequence[Mapping[str, str]]) -> JobSummary:
-    """``renders``: for each render at least its state and its progress."""
-    states = [render.get("state", RenderState.PLANNED) for render in renders]
-    done = [
-        render_progress(state, _fraction(render.get("progress"))) for state, render in zip(states, renders, strict=True)
-    ]
-    summary = _summary(fields, state=fields["state"], job_id=job_id, ref=fields.get("ref"))
-    return replace(
-        summary,
-        progress=job_progress(fields["state"], upstream=summary.progress, renders=done, planned="renders" in fields),
-        renders=RenderCounts.of(states),
-    )
-
-
-def summary_of_ref(ref: str, fields: Mapping[str, str]) -> JobSummary:
-    state = fields["state"]
-    summary = _summary(fields, state=SHOWN_REF.get(state, JobState.WAITING), job_id=None, ref=ref)
-    return replace(summary, progress=0.0)
-
-
 def job_view(
     summary: JobSummary,
     fields: Mapping[str, str],
@@ -225,33 +160,6 @@ def job_view(
     )
 
 
-def as_state(text: str) -> JobState:
-    """Raise ``InvalidInput`` naming the states there are."""
-    try:
-        return JobState(text)
-    except ValueError:
-        raise InvalidInput(f"there is no such state; the states are {', '.join(JobState)}", got=text[:40]) from None
-
-
-def _summary(fields: Mapping[str, str], *, state: str, job_id: str | None, ref: str | None) -> JobSummary:
-    return JobSummary(
-        id=job_id,
-        ref=ref,
-        state=state,
-        reason=fields.get("reason"),
-        function=fields.get("function"),
-        title=fields.get("title"),
-        cost=number(fields.get("cost")),
-        progress=_fraction(fields.get("progress")),
-        upstream_status=fields.get("upstream_status"),
-        created_at=moment(fields.get("created")),
-        updated_at=moment(fields.get("updated")),
-        metadata=loaded(fields.get("metadata")),
-        renders=RenderCounts(),
-        account=fields.get("account"),
-    )
-
-
 def _callback(entry: Mapping[str, Any]) -> CallbackView:
     return CallbackView(
         receipt=str(entry.get("receipt", "")),
@@ -267,7 +175,3 @@ def _callback(entry: Mapping[str, Any]) -> CallbackView:
 def _event(entry: Mapping[str, Any]) -> dict[str, object]:
     rest = {name: value for name, value in entry.items() if name not in ("at", "event")}
     return {"at": moment(entry.get("at")), "event": entry.get("event"), **rest}
-
-
-def _fraction(value: object) -> float:
-    return min(max(number(value) or 0.0, 0.0), 1.0)

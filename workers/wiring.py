@@ -3,15 +3,12 @@
 import random
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 from redis import Redis
 
 from workers import swiftia as wire
-from workers.accountfile import joined, read_accounts
 from workers.accounts import Account, Accounts
 from workers.artifacts import Artifacts
 from workers.attempts import Attempts, Patience
@@ -19,23 +16,22 @@ from workers.budget import Budget
 from workers.catalog import Catalog
 from workers.destinations import Destinations
 from workers.downloads import Downloads
-from workers.erasure import Erasure
-from workers.errors import InvalidInput, InvalidSettings
+from workers.errors import InvalidSettings
 from workers.guarded import guarded_client
 from workers.handlers import handler_name, load_handler
 from workers.intake import Intake
 from workers.keyring import Keyring, open_keyring
 from workers.ledger import Ledger
+from workers.links import Links
 from workers.memory import Memory
 from workers.outbox import HANDLER, Outbox, target_of
-from workers.retention import Retention
-from workers.rules import Rules, read_rules
+from workers.roster import read_all
 from workers.schedule import give_up_after
+from workers.services import Services
 from workers.settings import Settings
 from workers.signing import parse_secret
 from workers.spool import Spool
 from workers.steps import Tools
-from workers.storage import Storage
 from workers.submissions import Chance, Submissions
 from workers.swiftia import Swiftia
 from workers.tokens import new_ref, shared_token, token
@@ -45,50 +41,6 @@ from workers.valkey import url as embedded_url
 _DOWNLOAD_DEADLINE_S = 3 * 3600.0
 # Without a key nothing can be asked of Swiftia: it answers 401, upstream work waits, and the door goes on.
 _NO_KEY = "no-key-is-set"
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Everything that the web process, the workers and the clock work with."""
-
-    settings: Settings
-    redis: Redis
-    keyring: Keyring
-    ledger: Ledger
-    intake: Intake
-    catalog: Catalog
-    upstreams: Upstreams
-    artifacts: Artifacts
-    submissions: Submissions
-    attempts: Attempts
-
-    @property
-    def budgets(self) -> Mapping[str, Budget]:
-        """By account; the jobs that name none have the empty one."""
-        return self.upstreams.budgets
-
-    @property
-    def budget(self) -> Budget:
-        """The one of jobs that name no account, or the first."""
-        return next(iter(self.budgets.values()))
-
-    @property
-    def erasure(self) -> Erasure:
-        return Erasure(self.ledger, self.artifacts, self.intake.spool)
-
-    @property
-    def retention(self) -> Retention:
-        return Retention(self.ledger, self.erasure, days=self.settings.retention_days, now=time.monotonic)
-
-    @property
-    def storage(self) -> Storage:
-        """Keeps who asks for it now: one for a process."""
-        return Storage(self.redis, self.upstreams)
-
-    @property
-    def swiftia(self) -> Swiftia:
-        """As ``budget``."""
-        return self.upstreams.of(next(iter(self.budgets))).swiftia
 
 
 def build(settings: Settings, redis: Redis, *, with_handler: bool = False, chance: Chance | None = None) -> Services:
@@ -117,11 +69,13 @@ def build(settings: Settings, redis: Redis, *, with_handler: bool = False, chanc
         give_up_after_s=give_up_after(archive_s=settings.archive_s),
         webhook_url=lambda ref: webhook_url(settings, token(ref, keyring.callback_secrets())),
     )
-    submissions = Submissions(
-        tools,
+    chance = chance or Chance(new_ref=lambda: new_ref(secrets.token_bytes))
+    links = Links(
+        ledger,
+        upstreams,
         redis,
-        patience_s=settings.submit_patience,
-        chance=chance or Chance(new_ref=lambda: new_ref(secrets.token_bytes)),
+        new_ref=chance.new_ref,
+        webhook_url=tools.webhook_url,
         shared_url=lambda account: webhook_url(settings, shared_token(keyring.callback_secrets(), account)),
     )
     patience = Patience(settings.max_attempts, settings.retry_base, settings.retry_cap, random.random)
@@ -135,7 +89,8 @@ def build(settings: Settings, redis: Redis, *, with_handler: bool = False, chanc
         catalog=Catalog(redis),
         upstreams=upstreams,
         artifacts=artifacts,
-        submissions=submissions,
+        submissions=Submissions(tools, redis, patience_s=settings.submit_patience, chance=chance),
+        links=links,
         attempts=attempts,
     )
 
@@ -210,29 +165,6 @@ def valkey_directory(settings: Settings) -> Path:
     return settings.data_dir.absolute() / "valkey"
 
 
-def read_all(settings: Settings) -> Accounts:
-    """Read the organizations to work for. Raise ``InvalidSettings`` with everything that is wrong about them."""
-    rules, key = _rules(settings.render_rules), settings.swiftia_api_key
-    own = Account("", key, settings.rate_limit, settings.swiftia_base_url, rules)
-    path = settings.swiftia_accounts
-    if path is None:
-        return Accounts({"": own})
-
-    def read_file(name: str) -> str:
-        try:
-            return (path.parent / name).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
-            raise InvalidInput(f"{name[:200]!r} cannot be read: {reason}") from None
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings([f"SWIFTIA_ACCOUNTS={str(path)!r} cannot be read: {error}"]) from None
-    named = read_accounts(text, base_url=settings.swiftia_base_url, rules=rules, read_file=read_file)
-    return Accounts(named if key is None else joined(own, named))
-
-
 def _upstreams(settings: Settings, accounts: Accounts, redis: Redis) -> Upstreams:
     # Reading the certificates takes longer than everything else here.
     context = httpx2.create_ssl_context(trust_env=False)
@@ -250,12 +182,3 @@ def _upstreams(settings: Settings, accounts: Accounts, redis: Redis) -> Upstream
 def _downloads(settings: Settings) -> Downloads:
     client = guarded_client(trusted=settings.trusted_networks)
     return Downloads(client, max_bytes=settings.max_video_bytes, deadline_s=_DOWNLOAD_DEADLINE_S)
-
-
-def _rules(path: Path | None) -> Rules:
-    if path is None:
-        return {}
-    try:
-        return read_rules(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings([f"RENDER_RULES={str(path)!r} cannot be read: {error}"]) from None

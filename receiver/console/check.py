@@ -22,7 +22,7 @@ from receiver.findings import BAD, OK, WARN, Finding
 from workers import keys
 from workers.documents import member, parse_json, text
 from workers.errors import Busy, InvalidInput
-from workers.views import moment
+from workers.moments import moment
 
 KEPT_S: Final = 3600
 _LEVELS: Final = (BAD, WARN, OK)

@@ -9,9 +9,9 @@ from receiver.console.attention import Known, Notice, notices
 from receiver.console.charts import Box, Chart
 from receiver.console.words import counted, duration, size
 from workers.hours import CALLBACKS, FAILED, FINISHED, KEPT, PARKED, Hour, percentile_s, series, together
+from workers.moments import moment
 from workers.standing import BudgetState
 from workers.states import JobState
-from workers.views import moment
 from workers.work import DELIVERIES, LANES
 
 _ENDS: Final = (FINISHED, FAILED, PARKED)

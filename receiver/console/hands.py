@@ -13,8 +13,8 @@ from receiver.console.visitors import Visitor
 from receiver.console.words import duration
 from workers.census import Census
 from workers.crew import Hand, Task, read_crew
+from workers.moments import moment
 from workers.presence import Presence
-from workers.views import moment
 
 _SILENT_S: Final = 60.0
 _CLOCK_SILENT_S: Final = 15.0

@@ -13,11 +13,12 @@ from receiver.console.gate import Gate
 from receiver.console.visitors import Visitor
 from workers.catalog import Catalog
 from workers.errors import InvalidInput
-from workers.filters import Wanted, read_moment
+from workers.filters import Wanted
 from workers.identifiers import is_account
 from workers.listing import Page
-from workers.states import JOB_SETTLED, JobState
-from workers.views import JobSummary, as_state
+from workers.moments import read_moment
+from workers.states import JOB_SETTLED, JobState, as_state
+from workers.summaries import JobSummary
 
 _PAGE: Final = 25
 _TEXT: Final = "q"

@@ -19,7 +19,7 @@ from workers.crew import read_crew
 from workers.errors import LedgerUnavailable, SpoolUnavailable
 from workers.parked import Parked
 from workers.presence import Presence
-from workers.wiring import Services
+from workers.services import Services
 from workers.work import LANES
 
 FRESH_S: Final = 2.0

@@ -20,10 +20,11 @@ from workers.catalog import Catalog
 from workers.errors import InvalidInput
 from workers.identifiers import JobSubject, RefSubject
 from workers.ledger import Ledger
+from workers.moments import moment
 from workers.parked import Group, Parked
 from workers.parking import Why, group_of, is_group, why
 from workers.states import JobState
-from workers.views import JobSummary, moment
+from workers.summaries import JobSummary
 
 SLICE: Final = 500
 _SHOWN: Final = 5

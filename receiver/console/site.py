@@ -22,7 +22,7 @@ from receiver.console.tries import Tries
 from receiver.console.visitors import Visitors
 from workers.census import Census
 from workers.parked import Parked
-from workers.wiring import Services
+from workers.services import Services
 
 
 def blueprint(

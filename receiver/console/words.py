@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
+from receiver.table import size_text
 from workers.redaction import redacted_text
 
 _NOTHING: Final = "\u2013"  # a dash
 _CODE: Final = re.compile(r"`([^`]+)`")
-_THOUSAND: Final = 1000
-_UNITS: Final = ("kB", "MB", "GB", "TB")
 _STEPS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -38,14 +37,7 @@ def size(count: float | None) -> str:
     >>> size(1_468_006), size(999)
     ('1.5 MB', '999 B')
     """
-    if count is None:
-        return _NOTHING
-    if count < _THOUSAND:
-        return f"{count:.0f} B"
-    value, unit = count / _THOUSAND, 0
-    while round(value) >= _THOUSAND and unit + 1 < len(_UNITS):
-        value, unit = value / _THOUSAND, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}"
+    return size_text(count) or _NOTHING
 
 
 def duration(seconds: float | None) -> str:

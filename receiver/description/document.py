@@ -1,7 +1,6 @@
 """OpenAPI 3.1, made of what the parts say of their routes."""
 
 import re
-from importlib import metadata
 from typing import Any, Final
 
 from werkzeug.routing import Map
@@ -25,6 +24,7 @@ from receiver.description import (
 )
 from receiver.description.routes import Answer, Body, Parameter, Route, Schema, ref
 from workers.errors import PermanentError
+from workers.release import version
 
 # Each has ROUTES and SCHEMAS. The order is that of the pages.
 PARTS: Final = (door, jobs, events, files, remedies, deliveries, allowance, storage, workforce, service, pages)
@@ -93,7 +93,7 @@ def openapi() -> dict[str, Any]:
             "title": introduction.TITLE,
             "summary": introduction.SUMMARY,
             "description": "\n\n".join(f"## {section.head}\n\n{section.text}" for section in introduction.TOLD),
-            "version": _version(),
+            "version": version() or "0",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in ROUTES)],
@@ -104,13 +104,6 @@ def openapi() -> dict[str, Any]:
         },
         "security": [{_BEARER: []}],
     }
-
-
-def _version() -> str:
-    try:
-        return metadata.version("swiftia-receiver")
-    except metadata.PackageNotFoundError:  # run from a checkout
-        return "0"
 
 
 def _operation(route: Route) -> dict[str, Any]:

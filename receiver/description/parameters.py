@@ -3,7 +3,7 @@
 from typing import Final
 
 from receiver.description.routes import Parameter, Schema
-from workers.filters import LATEST_MS
+from workers.moments import LATEST_MS
 
 JOB_ID: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
 REF: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{22,64}$"}

@@ -17,9 +17,10 @@ from workers.identifiers import JobSubject, RenderSubject
 from workers.paths import render_path, result_path
 from workers.records import Record
 from workers.sandbox import Sandbox, SandboxConfig
+from workers.services import Services
 from workers.settings import Settings
 from workers.tokens import shared_token, token
-from workers.wiring import Services, build
+from workers.wiring import build
 
 ADMIN = "an-admin-token-of-tests"
 KEY = "a-callback-key-of-tests"

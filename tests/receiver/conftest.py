@@ -12,10 +12,11 @@ from redis import Redis
 
 from receiver.app import create_app
 from workers.artifacts import Artifacts
+from workers.services import Services
 from workers.settings import Settings
 from workers.tokens import shared_token, token
 from workers.valkey import EmbeddedValkey
-from workers.wiring import Services, build, open_intake
+from workers.wiring import build, open_intake
 
 ADMIN = "an-admin-token-of-tests"
 CALLBACK_KEY = "a-callback-key-of-tests"

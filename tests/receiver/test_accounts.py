@@ -25,9 +25,10 @@ from workers.errors import CredentialsRefused, InvalidSettings, UpstreamUnavaila
 from workers.exchanges import Answer
 from workers.records import Callback
 from workers.sandbox import Sandbox, SandboxConfig
+from workers.seats import WAITING_OF_ONE
+from workers.services import Services
 from workers.settings import Settings
-from workers.submissions import WAITING_OF_ONE
-from workers.wiring import Services, build
+from workers.wiring import build
 
 NAMES = ("acme", "beta")
 ORDER = {"functionName": "VideoShorts", "youtubeVideoId": "abcdefghijk"}
@@ -329,7 +330,7 @@ def test_the_commands_name_accounts(run, services):
     assert head.split()[-1].lower() == "account"
     assert line.split()[-1] == "beta"
     url = run("callback-url", "--shared", "--account", "acme").stdout.strip()
-    assert url.endswith(services.submissions.shared_url("acme").rpartition("/")[2])
+    assert url.endswith(services.links.shared_url("acme").rpartition("/")[2])
     assert run("callback-url").exit_code == 1
 
 

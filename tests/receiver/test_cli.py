@@ -17,8 +17,8 @@ from receiver.machine import check_port
 from workers import keys
 from workers.identifiers import JobSubject
 from workers.sandbox import Sandbox, SandboxConfig
+from workers.services import Services
 from workers.uploads import Stock
-from workers.wiring import Services
 
 Run = Callable[..., Result]
 

@@ -23,10 +23,11 @@ from workers import keys
 from workers.drain import Drain
 from workers.identifiers import JobSubject, RefSubject
 from workers.ledger import Ledger
+from workers.services import Services
 from workers.settings import Settings
 from workers.tokens import token
 from workers.valkey import EmbeddedValkey
-from workers.wiring import Services, build
+from workers.wiring import build
 
 REF = "r" * 22
 KEY = "a-callback-key-of-tests"

@@ -18,7 +18,7 @@ from receiver.export import parts
 from workers.archive import keep_callbacks
 from workers.identifiers import JobSubject, RenderSubject
 from workers.paths import render_path, result_path
-from workers.wiring import Services
+from workers.services import Services
 
 FILM = bytes(range(256)) * 10_000
 RESULT = b'{"id": "job_1", "status": "COMPLETED"}'

@@ -18,10 +18,11 @@ from workers.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
+from workers.idempotency import IdempotencyMismatch
 from workers.identifiers import JobSubject
 from workers.paths import result_path
-from workers.submissions import IdempotencyMismatch, Submission
-from workers.wiring import Services
+from workers.services import Services
+from workers.submissions import Submission
 
 REF = "r" * 22
 ORDER = {"functionName": "VideoShorts", "youtubeVideoId": "abcdefghijk"}

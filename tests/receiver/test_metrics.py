@@ -22,11 +22,12 @@ from workers.connections import web_redis
 from workers.errors import CredentialsRefused, RateLimited, UpstreamUnavailable
 from workers.identifiers import JobSubject
 from workers.ledger import Ledger
+from workers.services import Services
 from workers.settings import Settings
 from workers.standing import CAUSES
 from workers.states import JobState
 from workers.valkey import EmbeddedValkey
-from workers.wiring import Services, build
+from workers.wiring import build
 from workers.work import CLASSES, LANE_OF_CLASS, LANES, UPSTREAM
 
 ADMIN = "an-admin-token-of-tests"

@@ -7,7 +7,7 @@ from receiver.app import create_app
 from workers.identifiers import DeliverySubject, JobSubject
 from workers.outbox import target_of
 from workers.records import Record
-from workers.wiring import Services
+from workers.services import Services
 
 OWN = "https://own.example.org/hooks?for=us"
 

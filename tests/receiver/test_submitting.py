@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from receiver.app import create_app
 from workers.identifiers import JobSubject
 from workers.sandbox import Sandbox, SandboxConfig
-from workers.wiring import Services
+from workers.services import Services
 
 
 def order(video: str) -> dict[str, object]:

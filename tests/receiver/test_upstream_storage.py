@@ -11,8 +11,8 @@ from workers import keys
 from workers.budget import Budget
 from workers.limits import RateLimit
 from workers.sandbox import Sandbox, SandboxConfig
+from workers.services import Services
 from workers.uploads import Stock
-from workers.wiring import Services
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from workers.history import Observation
 from workers.identifiers import parse_subject
 from workers.memory import RENDERS, Memory
 from workers.sandbox import Sandbox, SandboxConfig
+from workers.services import Services
 from workers.settings import Settings
 from workers.views import JobView
-from workers.wiring import Services, build
+from workers.wiring import build
 from workers.work import LANES
 
 Nudge = tuple[str, str, int]

@@ -14,9 +14,10 @@ from workers.accounts import Account, Accounts
 from workers.errors import AccountMissing, InvalidInput, InvalidSettings
 from workers.identifiers import is_account
 from workers.limits import PLANS, RateLimit
+from workers.roster import read_all
 from workers.rules import RenderRule
 from workers.settings import Settings
-from workers.wiring import build, read_all
+from workers.wiring import build
 
 KEY = "Zx9-a-key"
 RULES = {"default": RenderRule(shorts=1)}

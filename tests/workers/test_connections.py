@@ -15,7 +15,8 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from workers.connections import Durability, Patience, durability, safe_url, web_redis, worker_redis
+from workers.connections import Patience, safe_url, web_redis, worker_redis
+from workers.durability import Durability, durability
 from workers.errors import InvalidSettings, LedgerUnavailable
 from workers.valkey import EmbeddedValkey
 

@@ -1,46 +1,10 @@
-from datetime import UTC, datetime, timedelta, timezone
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.errors import InvalidInput
-from workers.filters import EVERYTHING, LATEST_MS, Wanted, read_moment, search
+from workers.filters import EVERYTHING, Wanted, search
 from workers.states import JobState
-
-OFFSETS = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-
-
-@given(ms=st.integers(0, LATEST_MS))
-def test_milliseconds_are_read_as_they_are(ms):
-    assert read_moment(str(ms), what="since") == ms
-
-
-@given(at=st.datetimes(datetime(1970, 1, 3), datetime(9999, 12, 29), timezones=OFFSETS))  # noqa: DTZ001 - hypothesis wants naive bounds
-def test_iso_8601_is_read_with_its_offset(at):
-    whole = at.replace(microsecond=at.microsecond // 1000 * 1000)
-    ms = round((whole - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
-    assert read_moment(whole.isoformat(), what="since") == ms
-    assert read_moment(whole.isoformat().lower(), what="since") == ms
-
-
-@given(at=st.datetimes(timezones=OFFSETS))
-def test_every_moment_there_can_be_is_some_number_of_milliseconds(at):
-    assert 0 <= read_moment(at.isoformat(), what="since") <= LATEST_MS
-
-
-@given(text=st.text(max_size=40))
-def test_any_text_is_a_moment_or_invalid_input(text):
-    try:
-        found = read_moment(text, what="since")
-    except InvalidInput:
-        return
-    assert 0 <= found <= LATEST_MS
-
-
-def test_a_plus_that_became_a_space_is_explained():
-    with pytest.raises(InvalidInput, match="%2B"):
-        read_moment("2026-05-01T12:00:00 02:00", what="until")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from enum import StrEnum
 import pytest
 
 from workers import work
-from workers.errors import Conflict
 from workers.states import (
     DELIVERY_MOVES,
     DELIVERY_SETTLED,
@@ -19,7 +18,6 @@ from workers.states import (
     JobState,
     RefState,
     RenderState,
-    check_move,
 )
 
 Moves = dict[str, frozenset[str]]
@@ -97,11 +95,3 @@ def test_every_step_has_a_class_and_every_class_a_lane() -> None:
 
 def test_a_lease_is_renewed_several_times_before_it_ends() -> None:
     assert work.RENEW_EVERY_S * 3 < work.LEASE_S
-
-
-def test_an_illegal_move_names_both_states_and_the_way_out() -> None:
-    check_move(JOB_MOVES, "waiting", "fetching")
-    with pytest.raises(Conflict, match=r"finished cannot become waiting; .* way to rendering"):
-        check_move(JOB_MOVES, "finished", "waiting")
-    with pytest.raises(Conflict, match="way to nothing"):
-        check_move(RENDER_MOVES, "kept", "planned")

@@ -23,9 +23,11 @@ from workers.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
+from workers.idempotency import IDEMPOTENCY_S, IdempotencyMismatch
 from workers.identifiers import RefSubject
 from workers.payloads import read_hint
-from workers.submissions import IDEMPOTENCY_S, WAITING_AT_ONCE, Chance, IdempotencyMismatch
+from workers.seats import WAITING_AT_ONCE
+from workers.submissions import Chance
 from workers.tokens import SHARED, read_token
 from workers.valkey import EmbeddedValkey
 from workers.wiring import build
@@ -124,7 +126,7 @@ def test_render_options_are_checked_before_the_job_is_paid_for(station: Any, red
         with pytest.raises(InvalidInput, match=r"^render"):
             station.services.submissions.submit(order(), render=asked)
         with pytest.raises(InvalidInput, match=r"^render"):
-            station.services.submissions.callback_url(render=asked)
+            station.services.links.callback_url(render=asked)
     assert left(redis) == set()
 
 
@@ -376,7 +378,7 @@ def test_a_callback_that_names_the_job_frees_even_a_parked_one(station: Any, red
 
 
 def test_a_callback_without_an_id_leads_to_a_person_who_is_told_what_to_do(station: Any, redis: Redis) -> None:
-    ref, url = station.services.submissions.callback_url(metadata={"a": 1})
+    ref, url = station.services.links.callback_url(metadata={"a": 1})
     assert read_token(url.rpartition("/")[2], station.services.keyring.callback_secrets()) == ref
     hear(station, ref, b"done")
     overdue(station, ref)
@@ -386,23 +388,23 @@ def test_a_callback_without_an_id_leads_to_a_person_who_is_told_what_to_do(stati
     assert "PUT /api/jobs/<id>" in view.summary.reason
     job_id = station.submit()
     redis.delete(f"sr:job:{job_id}")
-    assert station.services.submissions.watch(job_id, ref) == "new"
+    assert station.services.links.watch(job_id, ref) == "new"
     assert station.services.redis.hget(f"sr:job:{job_id}", "metadata") == b'{"a":1}'
     station.until(lambda: station.state(job_id) == "finished")
 
 
 def test_a_job_of_somebody_else_is_watched(station: Any) -> None:
     job_id = station.submit()
-    assert station.services.submissions.watch(job_id) == "known"
+    assert station.services.links.watch(job_id) == "known"
     for job, ref in (("a/b", None), ("job_1", "short"), ("job_1", "")):
         with pytest.raises(InvalidInput):
-            station.services.submissions.watch(job, ref)
+            station.services.links.watch(job, ref)
     with pytest.raises(Conflict, match=job_id):
-        station.services.submissions.watch("another", station.view(job_id).summary.ref)
+        station.services.links.watch("another", station.view(job_id).summary.ref)
 
 
 def test_the_shared_url_is_for_no_job_in_particular(station: Any) -> None:
-    token = station.services.submissions.shared_url().rpartition("/")[2]
+    token = station.services.links.shared_url().rpartition("/")[2]
     assert read_token(token, station.services.keyring.callback_secrets()) == SHARED
 
 

@@ -1,15 +1,14 @@
 import json
-from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers import views
+from workers import summaries, views
 from workers.errors import InvalidInput
 from workers.progress import RenderCounts, job_progress, render_progress
 from workers.results import Short
-from workers.states import JobState, RefState, RenderState
+from workers.states import JobState, RefState, RenderState, as_state
 
 FIELDS = {
     "state": "rendering",
@@ -31,7 +30,7 @@ RENDERS = [
 
 
 def whole_job() -> dict[str, object]:
-    summary = views.summary_of_job("job_1", FIELDS, RENDERS)
+    summary = summaries.summary_of_job("job_1", FIELDS, RENDERS)
     view = views.job_view(
         summary,
         FIELDS,
@@ -97,7 +96,7 @@ def test_it_can_be_written_as_json():
 
 
 def test_a_summary_counts_renders():
-    summary = views.summary_of_job("job_1", FIELDS, RENDERS).as_json()
+    summary = summaries.summary_of_job("job_1", FIELDS, RENDERS).as_json()
     assert summary["renders"] == {"total": 2, "kept": 1, "failed": 0, "parked": 0}
 
 
@@ -106,7 +105,7 @@ def test_a_summary_counts_renders():
     [("open", "waiting"), ("queued", "waiting"), ("submitting", "waiting"), ("failed", "failed"), ("parked", "parked")],
 )
 def test_a_submission_without_a_job_id_looks_like_a_job(state, shown):
-    summary = views.summary_of_ref("r" * 22, {"state": state, "created": "1", "reason": "so"})
+    summary = summaries.summary_of_ref("r" * 22, {"state": state, "created": "1", "reason": "so"})
     assert (summary.id, summary.ref, summary.state, summary.reason) == (None, "r" * 22, shown, "so")
     assert RefState(state)
 
@@ -142,31 +141,14 @@ def test_a_render_only_comes_forward(said):
     assert steps[-1] == 1.0
 
 
-@given(st.integers(0, 253_402_300_799_999))
-@settings(max_examples=200)
-def test_a_moment_can_be_read_back(milliseconds):
-    text = views.moment(milliseconds)
-    assert text is not None
-    # Computed in whole numbers: a float of this size no longer holds a millisecond.
-    moment = datetime.fromisoformat(text)
-    seconds = (moment - datetime.fromisoformat("1970-01-01T00:00:00+00:00")).total_seconds()
-    assert round(seconds * 1000) == milliseconds
-
-
-@given(st.one_of(st.none(), st.text(max_size=30), st.floats(), st.integers()))
-@settings(max_examples=300)
-def test_a_moment_of_anything_is_a_text_or_none(value):
-    assert views.moment(value) is None or isinstance(views.moment(value), str)
-
-
 @given(st.dictionaries(st.sampled_from(["created", "updated", "cost", "progress", "reason"]), st.text(max_size=20)))
 @settings(max_examples=200)
 def test_strange_fields_do_no_harm(fields):
-    summary = views.summary_of_job("job_1", {**fields, "state": "waiting"}, [])
+    summary = summaries.summary_of_job("job_1", {**fields, "state": "waiting"}, [])
     assert 0.0 <= summary.progress <= 1.0
     json.dumps(summary.as_json(), allow_nan=False)
 
 
 def test_an_unknown_state_names_the_known_ones():
     with pytest.raises(InvalidInput, match="waiting, fetching, rendering, finished, failed, parked"):
-        views.as_state("done")
+        as_state("done")

@@ -25,10 +25,7 @@ def watch(tools: Tools, record: Record) -> Outcome:
             _ready(tools, record, report, seen)
             return Done()
         case RenderPhase.FAILED:
-            reason = redacted_text(report.message or "Swiftia says that the render failed, and no more")
-            events = [("render.failed", {"reason": reason})]
-            measured = {"polls": seen["polls"]}
-            tools.ledger.move(record, "failed", fields={**seen, "reason": reason}, events=events, measured=measured)
+            _failed(tools, record, report, seen)
             return Done()
     if record.job_age_s > tools.give_up_after_s:
         return Failed("Swiftia still reports this render as running although its job is archived by now")
@@ -63,3 +60,10 @@ def _ready(tools: Tools, record: Record, report: RenderReport, seen: dict[str, i
     events = [("render.done", {"size": report.size, "polls": seen["polls"]})]
     state, measured = "keeping" if tools.keep_videos else "done", {"polls": seen["polls"]}
     tools.ledger.move(record, state, fields=fields, events=events, measured=measured)
+
+
+def _failed(tools: Tools, record: Record, report: RenderReport, seen: dict[str, int]) -> None:
+    reason = redacted_text(report.message or "Swiftia says that the render failed, and no more")
+    events = [("render.failed", {"reason": reason})]
+    measured = {"polls": seen["polls"]}
+    tools.ledger.move(record, "failed", fields={**seen, "reason": reason}, events=events, measured=measured)

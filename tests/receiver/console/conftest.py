@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from receiver.app import create_app
-from workers.wiring import Services
+from workers.services import Services
 
 ADMIN = "an-admin-token-of-tests"
 VIEWER = "a-viewer-token-of-tests"

@@ -98,10 +98,10 @@ def _under_way(station: Station) -> None:
 def _refs(station: Station) -> None:
     """Handed out, called without a job, joined with a job that was submitted elsewhere; a refused submission."""
     services, ledger = station.services, station.services.ledger
-    services.submissions.callback_url(metadata={"mine": True})
-    called, _ = services.submissions.callback_url()
+    services.links.callback_url(metadata={"mine": True})
+    called, _ = services.links.callback_url()
     ledger.accept(ref=called, job_id="", receipt="rc-of-a-ref", digest="d1", meta={"size": 2}, body=b"{}")
-    joined, _ = services.submissions.callback_url(metadata={"mine": True})
+    joined, _ = services.links.callback_url(metadata={"mine": True})
     ledger.link(joined, "job_elsewhere", first_ms=600_000, by="watch", account="", unnamed="")
     refused = services.submissions.submit(
         {"functionName": "VideoShorts", "youtubeVideoId": "no-credit-01"}, wait=False
