@@ -13,16 +13,22 @@ from receiver.exits import FAILED
 from workers import wiring
 from workers.artifacts import Artifacts
 from workers.backup import Backup
+from workers.backupreader import Began
 from workers.connections import worker_redis
 from workers.keyring import open_keyring
-from workers.restore import Began, Proof, Restore
+from workers.proof import Proof
+from workers.restore import Restore
+from workers.restoremark import RestoreMark
 from workers.settings import Settings
 from workers.spool import Spool
 from workers.valkey import EmbeddedValkey
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FINGERPRINT = 16
-_DIFFERS = "This is not all that is in the backup. See that nothing of the service runs, and repeat it with --replace."
+_DIFFERS = (
+    "This is not all that is in the backup, and the service will not start on it. "
+    "See that nothing of it runs, and repeat this with --replace."
+)
 _FILES_ARE_ABSENT = (
     "The ledger is what it was. Some of its files are not here: bring them along, or see to STORAGE_URL."
 )
@@ -41,6 +47,7 @@ def backup(env: Mapping[str, str], *, file: Path, files: bool) -> None:
     """
     settings = Settings.from_env(env)
     with _redis(settings) as redis:
+        RestoreMark(redis, settings.data_dir).refuse()
         facts = {"callback_keys": _fingerprints(settings)}
         root = _artifacts(settings).local_root()
         counts = Backup(redis, _spool(settings), files=root, facts=facts).write(file.absolute(), with_files=files)
@@ -58,10 +65,12 @@ def restore(env: Mapping[str, str], *, file: Path, replace: bool) -> None:
 
     What was due goes on when the service starts. What was done after the backup was made is not known to it: a render
     that was planned then, and started since, is started once more. Ends with 1 if anything is not as it is in FILE.
+    Where it is cut off nothing starts on what is there: repeat it with --replace.
     """
     settings = Settings.from_env(env)
     with _redis(settings) as redis:
-        job = Restore(redis, _spool(settings), _artifacts(settings), file)
+        mark = RestoreMark(redis, settings.data_dir)
+        job = Restore(redis, _spool(settings), _artifacts(settings), file.absolute(), mark)
         began = job.look()
         proof = job.run(replace=replace)
     for line in _table(proof):

@@ -23,6 +23,7 @@ from workers.durability import durability, longest_in_listpack
 from workers.errors import LedgerUnavailable
 from workers.nudges import queue
 from workers.paths import result_path
+from workers.restoremark import RestoreMark
 from workers.services import Services
 from workers.settings import Settings
 from workers.valkey import LISTPACK_BYTES
@@ -47,6 +48,7 @@ def look_over(services: Services) -> Iterator[Finding]:
     if settings.submit_dry_run:
         yield Finding(WARN, "settings", "SUBMIT_DRY_RUN is set, so no job is submitted", "unset it when trying is over")
     yield from careful("Redis", lambda: _redis(settings, redis))
+    yield from careful("restore", lambda: _restore(settings, redis))
     yield from careful("clock", lambda: _clock(redis))
     yield from careful("workers", lambda: _workers(redis))
     yield from careful("web", lambda: _web(settings))
@@ -81,6 +83,12 @@ def _redis(settings: Settings, redis: Redis) -> Iterator[Finding]:
     if longest is not None and longest < LISTPACK_BYTES:
         said = f"hash-max-listpack-value is {longest}: each finished job takes about 0.2 kB more than it must"
         yield Finding(WARN, "memory", said, f"set hash-max-listpack-value {LISTPACK_BYTES}")
+
+
+def _restore(settings: Settings, redis: Redis) -> Iterator[Finding]:
+    with contextlib.suppress(LedgerUnavailable):  # which was told above
+        RestoreMark(redis, settings.data_dir).refuse()
+    yield from ()
 
 
 def _clock(redis: Redis) -> Iterator[Finding]:

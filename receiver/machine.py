@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from receiver import launch
 from receiver.exits import PortTaken
+from receiver.halfrestored import refuse_half_restored
 from receiver.launch import Plan
 from workers import folderlock, notify
 from workers.connections import safe_url, web_redis
@@ -43,7 +44,7 @@ def run(plan: Plan, env: Mapping[str, str], *, say: Callable[[str], None]) -> No
     """Run until SIGTERM, SIGINT or SIGHUP. Main thread only.
 
     ``env``: as it was given, for telling how to call our commands. ``say`` gets what a person should read. Raises
-    AlreadyRunning, PortTaken, InvalidSettings and LedgerUnavailable before anything is started.
+    AlreadyRunning, PortTaken, InvalidSettings, Conflict and LedgerUnavailable before anything is started.
     """
     with _holding(plan.settings.data_dir):
         check_port(plan.settings.host, plan.settings.port, "PORT", patience_s=_ORPHAN_S)
@@ -53,6 +54,7 @@ def run(plan: Plan, env: Mapping[str, str], *, say: Callable[[str], None]) -> No
         if plan.sandbox_port is not None:
             check_port("127.0.0.1", plan.sandbox_port, "SANDBOX_PORT", patience_s=_ORPHAN_S)
         read_all(plan.settings)  # a child that cannot read them would be started again and again
+        refuse_half_restored(plan.settings)
         check_redis(plan.settings, say)
         if plan.sandbox_url:
             say(sandbox_notice(plan.sandbox_url))

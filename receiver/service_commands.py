@@ -26,6 +26,16 @@ def _say(words: str) -> None:
     sys.stdout.flush()
 
 
+def _settings(env: Env) -> Settings:
+    """Raise ``Conflict`` where nothing should be started, as a restore was cut off."""
+    from receiver.halfrestored import refuse_half_restored
+
+    settings = Settings.from_env(env)
+    logs.configure(settings)
+    refuse_half_restored(settings)
+    return settings
+
+
 def _notifier(env: Env) -> Notifier:
     return Notifier(env.get(notify.VARIABLE))
 
@@ -54,8 +64,7 @@ def web(env: Env) -> None:
     """Run the web processes: the door for callbacks, the API and the console."""
     from receiver import server
 
-    settings = Settings.from_env(env)
-    logs.configure(settings)
+    settings = _settings(env)
     server.run(settings, _notifier(env))
 
 
@@ -68,8 +77,7 @@ def worker(env: Env, *, lane: str | None, count: int | None) -> None:
 
     One that ends or falls silent is started again. With --lane and no --count it is this process, which nobody watches.
     """
-    settings = Settings.from_env(env)
-    logs.configure(settings)
+    settings = _settings(env)
     if lane is None or count is not None:
         _supervise_workers(env, settings, lane, count)
         return
@@ -106,8 +114,7 @@ def _supervise(children: "Iterable[Child]", notifier: Notifier) -> None:
 @click.pass_obj
 def clock(env: Env, *, watched: bool) -> None:
     """Run the clock, which starts every step when it is due. Any number of them may run."""
-    settings = Settings.from_env(env)
-    logs.configure(settings)
+    settings = _settings(env)
     if watched:
         from receiver import launch
 

@@ -44,7 +44,8 @@ What is kept
     measures        histograms and counters that the scripts keep         census     all of it in numbers
     partials        files that are not whole yet                                 volumes    the room on their disk
     archive         callback bodies, from the ledger to the files
-    backup, restore everything in one file (backupfile), and back with proof                    copies  whole jobs
+    backup, restore everything in one file (backupfile, backupkeys, backupreader), and back with proof
+                    (restoremark: not yet)                                copies     whole jobs (jobcopy)
     erasure         takes every trace of a job away     retention  when
 
 Outside parties

@@ -22,11 +22,13 @@ from typing import Any, Final
 from redis import Redis
 
 from workers import keys
-from workers.backupfile import Owner, Part, is_of_all, to_text, written
+from workers.backupfile import Part, to_text, written
+from workers.backupkeys import is_of_all
 from workers.copies import Copies, now_ms
 from workers.disk import Disk
 from workers.errors import StoreUnavailable
 from workers.identifiers import JobSubject, RefSubject, is_job_id, is_ref
+from workers.jobcopy import Owner
 from workers.reader import Reader
 from workers.spool import Spool
 from workers.upkeep import ERASED_REMEMBERED_S

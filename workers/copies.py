@@ -7,8 +7,9 @@ from typing import Any, Final
 from redis import Redis
 
 from workers import bundle, keys
-from workers.backupfile import Copy, Owner, batches
+from workers.backupfile import batches
 from workers.identifiers import JobSubject, RefSubject
+from workers.jobcopy import Copy, Owner
 from workers.nudges import templates
 from workers.reader import Reader
 from workers.scripts import LedgerScripts

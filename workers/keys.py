@@ -22,6 +22,7 @@ EVENTS: Final = f"{PREFIX}events"
 GROUPS: Final = f"{PREFIX}parked"
 PRESENT: Final = f"{PREFIX}present"
 CHECK: Final = f"{PREFIX}check"
+RESTORING: Final = f"{PREFIX}restoring"
 MEASURES: Final = f"{PREFIX}measures"
 UNPACKED: Final = f"{PREFIX}unpacked"
 

@@ -1,5 +1,6 @@
 """A backup is whole while the service runs, and what is put back goes on as if nothing had happened."""
 
+import fcntl
 import hashlib
 import itertools
 import os
@@ -43,8 +44,10 @@ from workers.ledger import Ledger
 from workers.outbox import EVENTS, Outbox
 from workers.paths import artifact_path
 from workers.presence import Presence, this_process
+from workers.proof import Proof
 from workers.records import Callback
-from workers.restore import Proof, Restore
+from workers.restore import Restore
+from workers.restoremark import RestoreMark
 from workers.spool import Spool
 
 
@@ -56,13 +59,14 @@ class Place:
         self.folder = folder
         self.spool = Spool(folder / "spool" / "callbacks.sqlite", max_bytes=1 << 20)
         self.artifacts = Artifacts.open(f"file://{folder}/artifacts")
+        self.mark = RestoreMark(redis, folder)
 
     def backup(self, path: Path, *, with_files: bool = False) -> None:
         root = self.artifacts.local_root()
         Backup(self.redis, self.spool, files=root, facts={}).write(path, with_files=with_files)
 
     def restore(self, path: Path, *, replace: bool = False) -> Proof:
-        return Restore(self.redis, self.spool, self.artifacts, path).run(replace=replace)
+        return Restore(self.redis, self.spool, self.artifacts, path, self.mark).run(replace=replace)
 
 
 @pytest.fixture
@@ -297,6 +301,80 @@ def test_a_backup_that_is_killed_leaves_what_was_there_under_its_name(redis_url,
     (pipe / "1.mp4").unlink()
     here.backup(path)
     assert [file.name for file in path.parent.iterdir()] == ["backup"]
+
+
+@pytest.fixture
+def cut_off(redis_url, here, tmp_path, eventually) -> Path:
+    """A backup whose restore was killed when the keys of nobody in particular were back, and no job yet."""
+    path = tmp_path / "backup"
+    ledger = Ledger(here.redis)
+    ledger.accept(ref="", job_id="job_1", receipt="r1", digest="d1", meta={}, body=b"{}")
+    here.spool.keep(Callback(receipt="r2", ref="", job_id="job_2", meta={}, body=b"{}"))
+    parts = list(Backup(here.redis, here.spool, files=None, facts={}).parts(Counter(), with_files=False))
+    parts.sort(key=lambda part: part[0] == "spooled")  # last, to have it wait for the spool after all others
+    path.write_bytes(b"".join(written(parts)))
+    env = {**os.environ, "REDIS_URL": redis_url, "DATA_DIR": str(here.folder)}
+    command = [sys.executable, "-m", "receiver", "restore", str(path), "--replace"]
+    with here.spool.path.with_suffix(".lock").open("rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(command, env=env, start_new_session=True) as process:  # noqa: S603 - our own
+            eventually(lambda: not here.redis.exists("sr:job:job_1") and here.redis.exists(keys.COUNTS), timeout=60)
+            os.killpg(process.pid, signal.SIGKILL)
+    return path
+
+
+def test_a_restore_that_was_killed_is_told_of_by_whatever_starts(cut_off, redis_url, here, tmp_path):
+    def run(*words: str) -> str:
+        env = {"REDIS_URL": redis_url, "DATA_DIR": str(here.folder), "SWIFTIA_API_KEY": "sandbox-key"}
+        done = CliRunner().invoke(cli, list(words), obj=env, catch_exceptions=False)
+        assert done.exit_code == 1, done.output
+        return done.output
+
+    cause, fix = f"a restore of {cut_off} was cut off", "swiftia-receiver restore --replace FILE"
+    for words in (["up"], ["web"], ["clock"], ["clock", "--watched"], ["worker"], ["worker", "--lane", "files"]):
+        assert cause in (told := run(*words))
+        assert fix in told
+    assert cause in (told := run("restore", str(cut_off)))
+    assert fix in told
+    assert cause in run("backup", str(tmp_path / "of-half"))
+    assert not (tmp_path / "of-half").exists()
+    (finding,) = [line for line in run("check").splitlines() if cause in line]
+    assert finding.startswith("bad   restore")
+    assert fix in finding
+
+
+def test_a_restore_that_was_killed_is_repeated(cut_off, here):
+    with pytest.raises(Conflict, match="was cut off"):
+        here.restore(cut_off)
+    assert here.restore(cut_off, replace=True).holds
+    assert here.redis.exists("sr:job:job_1")
+    assert [waiting.receipt for waiting in here.spool.oldest(9)] == ["r2"]
+    assert not here.redis.exists(keys.RESTORING)
+    here.mark.refuse()
+
+
+def test_either_half_of_the_mark_is_enough(here, there, tmp_path):
+    """Redis may have been emptied since; another machine shares Redis and not the folder."""
+    here.mark.set(tmp_path / "backup")
+    with pytest.raises(Conflict, match="was cut off"):
+        RestoreMark(here.redis, tmp_path / "elsewhere").refuse()
+    with pytest.raises(Conflict, match="was cut off"):
+        RestoreMark(there.redis, here.folder).refuse()
+    RestoreMark(there.redis, tmp_path / "elsewhere").refuse()
+    here.mark.remove()
+    here.mark.refuse()
+
+
+def test_a_ledger_that_is_not_what_is_in_the_backup_keeps_the_mark(here, there, tmp_path):
+    Ledger(here.redis).accept(ref="", job_id="job_1", receipt="r1", digest="d1", meta={}, body=b"{}")
+    parts = list(Backup(here.redis, here.spool, files=None, facts={}).parts(Counter(), with_files=False))
+    (copy,) = [part for part in parts if part[0] == "copy"]
+    copy[3].append(["sr:of-no-index", "job_1", "1"])  # which nobody reads back
+    (tmp_path / "backup").write_bytes(b"".join(written(parts)))
+    proof = there.restore(tmp_path / "backup")
+    assert proof.differing == ("job_1",)
+    with pytest.raises(Conflict, match="was cut off, or ended"):
+        there.mark.refuse()
 
 
 def test_jobs_go_on_after_a_restore(make_station, redis, tmp_path):

@@ -1,7 +1,7 @@
 """``python -m tests.workers.ledgers FILE``: take the service through all that a ledger can hold, and write that down.
 
 One such file is kept for each layout that was ever released. ``tests/workers/test_earlier_ledgers.py`` reads them,
-carries on from them and erases from them.
+carries on from them and erases from them. What the attic and the spool leave behind is made of it by ``left_behind``.
 """
 
 import logging
