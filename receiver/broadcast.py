@@ -84,10 +84,18 @@ class Broadcast:
         # Another process may have told more than is known here yet, but not more than there is.
         return known or after <= self._feed.ends()[1]
 
-    def join(self, sock: socket.socket, names: frozenset[str] | None, after: StreamId, *, chunked: bool) -> None:
+    def join(
+        self,
+        sock: socket.socket,
+        names: frozenset[str] | None,
+        after: StreamId,
+        *,
+        chunked: bool,
+        calm: bool = False,
+    ) -> None:
         """Tell a connection, from here on ours, what comes behind ``after``. Closes it if there is no place left."""
         with self._lock:
-            listener = Listener(sock, names, after, chunked=chunked, now=self._now())
+            listener = Listener(sock, names, after, chunked=chunked, now=self._now(), calm=calm)
             if self._tail is None or self._stop.is_set() or len(self._listeners) >= self._most:
                 listener.close()
                 return

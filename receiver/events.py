@@ -14,7 +14,7 @@ from typing import Final
 
 from flask import Blueprint, Request, Response, request
 
-from receiver import handover
+from receiver import handover, queries
 from receiver.answers import GUARDED, empty_answer
 from receiver.broadcast import Broadcast
 from receiver.jobs import find
@@ -43,13 +43,13 @@ class Events:
         api.add_url_rule("/jobs/<name>/events", view_func=self.of_job, methods=["GET"])
 
     def of_all(self) -> Response:
-        after = last_event_id(request)
+        after, calm = last_event_id(request), queries.calm(request)
         known = self._broadcast.admit()
         if after is None:
-            return self._stream(frames.comment(at=known), None, known)
+            return self._stream(frames.comment(at=known), None, known, calm=calm)
         if not self._broadcast.holds(after):
-            return self._stream(reset(known), None, known)
-        return self._stream(frames.comment(), None, after)
+            return self._stream(reset(known), None, known, calm=calm)
+        return self._stream(frames.comment(), None, after, calm=calm)
 
     def of_job(self, name: str) -> Response:
         after = last_event_id(request)
@@ -72,14 +72,14 @@ class Events:
         missed = [change for change in changes if change.owner in names]
         return self._whole(framed(missed) + end(missed[-1].at)) if missed else empty_answer()
 
-    def _stream(self, opening: bytes, names: frozenset[str] | None, after: StreamId) -> Response:
+    def _stream(self, opening: bytes, names: frozenset[str] | None, after: StreamId, *, calm: bool = False) -> Response:
         environ = request.environ
         if not handover.possible(environ):
             return problem(NO_STREAMS, "run it with gunicorn's gthread and without TLS of its own")
         chunked = handover.is_chunked(environ)
         first = frames.pause(_COME_BACK_MS) + opening
         body = handover.handed_over(
-            environ, first, lambda sock: self._broadcast.join(sock, names, after, chunked=chunked)
+            environ, first, lambda sock: self._broadcast.join(sock, names, after, chunked=chunked, calm=calm)
         )
         return Response(body, headers=_HEADERS, content_type="text/event-stream")
 

@@ -16,14 +16,25 @@ _READ: Final = 4096
 class Listener:
     """``names``: the job and refs that it wants to hear of, None for all. ``after``: what it has heard last.
 
+    ``calm``: it hears the newest alone, once in a second: ``told_in`` is the last one in which it was told.
+
     ``settled``: the last it has heard is that its job has ended. ``lost``: what it has heard may never have happened.
     """
 
     def __init__(
-        self, sock: socket.socket, names: frozenset[str] | None, after: StreamId, *, chunked: bool, now: float
+        self,
+        sock: socket.socket,
+        names: frozenset[str] | None,
+        after: StreamId,
+        *,
+        chunked: bool,
+        now: float,
+        calm: bool = False,
     ) -> None:
         self.names = names
         self.after = after
+        self.calm = calm
+        self.told_in = -1
         self.open = True
         self.settled = False
         self.lost = False

@@ -1,7 +1,7 @@
 """What goes to a listener: changes and the words beside them as events, a piece at a time."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from receiver.listeners import Listener
@@ -13,9 +13,11 @@ from workers.tail import Tail
 HEARTBEAT_S: Final = 15.0
 # Changes in one piece, some 20 kB.
 _MOST: Final = 100
+# What the calm hear in a second, at most.
+_MOST_CALM: Final = 25
 
-# What those hear who listen to everything: by where they are, the bytes and how far they go.
-Pieces = dict[StreamId, tuple[bytes, StreamId]]
+# What those hear who listen to everything: by where they are, and whether calmly, the bytes and how far they go.
+Pieces = dict[tuple[StreamId, bool], tuple[bytes, StreamId]]
 
 
 def frame_of(change: Change) -> bytes:
@@ -36,16 +38,30 @@ def framed(changes: Iterable[Change]) -> bytes:
     return b"".join(map(frame_of, changes))
 
 
+def newest(changes: Sequence[Change]) -> list[Change]:
+    """Give the last change of each subject, in order; not of all, where many have changed."""
+    found: dict[object, Change] = {}
+    for change in reversed(changes):
+        found.setdefault(change.subject or change.at, change)
+        if len(found) == _MOST_CALM:
+            break
+    return list(found.values())[::-1]
+
+
 def tell(listener: Listener, tail: Tail, pieces: Pieces, now: float) -> None:
     """Send what a listener has not heard, as much as it takes in."""
     while listener.ready and (listener.lost or listener.after < tail.end):
         if listener.lost or not tail.holds(listener.after):
             _reset(listener, tail.end, now)
         elif listener.names is None:
-            if listener.after not in pieces:
-                changes, upto = tail.after(listener.after, None, _MOST)
-                pieces[listener.after] = framed(changes), upto
-            payload, listener.after = pieces[listener.after]
+            if listener.calm and listener.told_in == int(now):
+                break  # all of them in the same turn, so that they share a piece
+            listener.told_in = int(now)
+            place = listener.after, listener.calm
+            if place not in pieces:
+                changes, upto = tail.after(listener.after, None, len(tail) if listener.calm else _MOST)
+                pieces[place] = framed(newest(changes) if listener.calm else changes), upto
+            payload, listener.after = pieces[place]
             listener.send(payload, now)
         else:
             changes, upto = tail.after(listener.after, listener.names, _MOST)

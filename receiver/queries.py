@@ -90,6 +90,10 @@ def dry_run(request: Request) -> bool:
     return _said(request, "dry_run")
 
 
+def calm(request: Request) -> bool:
+    return _said(request, "calm")
+
+
 def _said(request: Request, name: str) -> bool:
     text = request.args.get(name, "false")
     if text not in ("true", "false"):

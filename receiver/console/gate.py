@@ -1,6 +1,8 @@
 """The gate of the console: which pages there are, and who is let in to each."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import quote
 
@@ -12,6 +14,8 @@ from receiver.console.refused import ReadOnly
 from receiver.console.visitors import Visitor, Visitors
 
 SIGN_IN: Final = "/sign-in"
+# How long a page waits for its turn. One that is made slowly, as Redis is away, does not hold up all the others.
+_TURN_S: Final = 0.25
 # A view gets who asks, for an act the form too, and then what its rule has in < >.
 View = Callable[..., Response]
 
@@ -20,14 +24,20 @@ class Gate:
     def __init__(self, blueprint: Blueprint, visitors: Visitors) -> None:
         self._blueprint = blueprint
         self._visitors = visitors
+        self._turn = threading.Lock()
 
-    def show(self, rule: str, view: View, *, to_look: bool = True) -> None:
-        """Serve a page: ``view(visitor, **places)``. ``to_look``: to those too who may only look."""
+    def show(self, rule: str, view: View, *, to_look: bool = True, in_turn: bool = False) -> None:
+        """Serve a page: ``view(visitor, **places)``. ``to_look``: to those too who may only look.
+
+        ``in_turn``: of these one is made at a time, as many are open that look again all the time, and each thread
+        that computes makes the door's loop wait.
+        """
 
         def shown(visitor: Visitor, **places: object) -> Response:
             if not (to_look or visitor.may_act):
                 raise _read_only()
-            return view(visitor, **places)
+            with self._its_turn() if in_turn else contextlib.nullcontext():
+                return view(visitor, **places)
 
         self._add(rule, "GET", shown, name=f"show {rule}")
 
@@ -42,6 +52,15 @@ class Gate:
             return view(visitor, form, **places)
 
         self._add(rule, "POST", acted, name=f"act {rule}")
+
+    @contextlib.contextmanager
+    def _its_turn(self) -> Iterator[None]:
+        has_it = self._turn.acquire(timeout=_TURN_S)
+        try:
+            yield
+        finally:
+            if has_it:
+                self._turn.release()
 
     def _add(self, rule: str, method: str, view: View, *, name: str) -> None:
         def let_in(**places: object) -> Response:

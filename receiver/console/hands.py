@@ -56,7 +56,7 @@ class WorkersPage:
         self._presence = Presence(redis)
 
     def add_to(self, gate: Gate) -> None:
-        gate.show("/workers", self.page)
+        gate.show("/workers", self.page, in_turn=True)
 
     def page(self, visitor: Visitor) -> Response:
         crew, processes, numbers = read_crew(self._redis), self._presence.all(), self._census.take()

@@ -28,7 +28,7 @@ class Job:
         self._catalog = catalog
 
     def add_to(self, gate: Gate) -> None:
-        gate.show("/jobs/<name>", self.show)
+        gate.show("/jobs/<name>", self.show, in_turn=True)
 
     def show(self, visitor: Visitor, name: str) -> Response:
         view = find(self._catalog, name)

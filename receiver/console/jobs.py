@@ -41,7 +41,7 @@ class Jobs:
         self._accounts = accounts
 
     def add_to(self, gate: Gate) -> None:
-        gate.show("/jobs", self.listed)
+        gate.show("/jobs", self.listed, in_turn=True)
 
     def listed(self, visitor: Visitor) -> Response:
         asked = _asked()

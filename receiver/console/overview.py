@@ -15,7 +15,7 @@ class Overview:
         self._drawn: tuple[object, Figures] | None = None
 
     def add_to(self, gate: Gate) -> None:
-        gate.show("/", self.show)
+        gate.show("/", self.show, in_turn=True)
 
     def show(self, visitor: Visitor) -> Response:
         return shell.page(visitor, "overview.html", figures=self._figures())

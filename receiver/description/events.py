@@ -16,6 +16,12 @@ _LAST: Final = (
     ),
 )
 _LAST_IN_QUERY: Final = Parameter("last_event_id", _ID, "The same for who cannot set a header.")
+_CALM: Final = Parameter(
+    "calm",
+    {"type": "boolean", "default": False},
+    "For who only wants to know that something happens: told once in a second at most, and of each subject the last "
+    "change alone; where many have changed, of the last 25.",
+)
 _FRAMES: Final = {"text/event-stream": Content(ref("StreamEvent"), samples.EVENT)}
 _KINDS: Final = (
     "`change` tells of one change: `id`, `ref`, `render`, `event`, `state`, `progress`, `at`. `reset`: changes were "
@@ -54,7 +60,7 @@ ROUTES: Final = (
         tag=_TAG,
         summary="What happens to all jobs, as Server-Sent Events",
         text=_KINDS,
-        query=(_LAST_IN_QUERY,),
+        query=(_LAST_IN_QUERY, _CALM),
         headers=_LAST,
         answers={200: Answer("The events.", _FRAMES)},
         problems=("crowded", "no-streams"),

@@ -19,6 +19,7 @@ import { localise } from "./moments.js";
 import { fetched } from "./parts.js";
 
 const AGAIN_MS = 10_000;
+const SPREAD = 0.25; // of the pause between two looks
 const sources = new WeakMap(); // how an island came from the server, before scripts changed it
 
 export function follow(main) {
@@ -94,7 +95,9 @@ class Page {
     this.late = true;
     if (this.timer || document.hidden) return;
     const pause = (Number(this.main.dataset.every) || 1) * 1000;
-    this.timer = setTimeout(() => this.look(), Math.max(0, this.looked + pause - Date.now()));
+    // Not to the second: all open pages hear of a change at once, and would look at once from then on.
+    const later = Math.random() * pause * SPREAD;
+    this.timer = setTimeout(() => this.look(), Math.max(0, this.looked + pause - Date.now()) + later);
   }
 
   async look() {

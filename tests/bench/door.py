@@ -18,11 +18,11 @@ import json
 import os
 import secrets
 import signal
-import socket
 import statistics
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +32,17 @@ from redis import Redis
 
 from tests.bench.delays import delayed
 from tests.bench.knocks import Answers, Knocker
-from tests.bench.stalls import KEY, Stall, Store, all_up, cpu_of, gunicorn, ours, pss_of, rss_of, uvicorn
+from tests.bench.pages import open_pages
+from tests.bench.stalls import ADMIN, KEY, Stall, Store, all_up, cpu_of, gunicorn, ours, pss_of, rss_of, uvicorn
 from tests.chaos.machine import ROOT
-from workers.tokens import new_ref, token
+from workers.tokens import new_ref, shared_token, token
 
 PEERS = ROOT / ".venv" / "bench" / "bin" / "python"
 CONNECTIONS = 32
 WARM = 5000  # more than any has answered in the half second before it is measured
 ROUND_TRIP_S = 0.002
+_OPEN_S = 12.0  # longer than the longest pause of a page
+_FOLLOWED = "job_followed"
 
 
 @dataclass
@@ -151,28 +154,29 @@ def _pinged(client: Redis) -> float:
     return time.perf_counter() - began
 
 
-def pages(stall: Stall, number: int, seconds: float, rate: float) -> dict[str, float]:
-    """p99 at ``rate`` with so many open pages that are told of each change, beside that without any."""
+def pages(stall: Stall, number: int, rounds: int, rate: float) -> dict[str, float]:
+    """p99 at ``rate`` with so many open pages that do what the console's do, beside that without any.
+
+    Each window begins with pages that are quiet, so that all of them look when the callbacks begin, and again later.
+    """
+    _follow(stall.port)
     found: dict[str, list[float]] = {"without": [], "with": []}
-    for _ in range(3):
+    for _ in range(rounds):
         for kind, ninetynine in found.items():
-            with contextlib.ExitStack() as stack:
-                for _ in range(number if kind == "with" else 0):
-                    stack.enter_context(_page(stall.port))
-                with contextlib.closing(Knocker(stall.port, CONNECTIONS)) as knocker:
-                    answers: Answers = knocker.paced(requests(int(seconds * rate) + 10), seconds, rate)
-                    ninetynine.append(answers.percentile(0.99))
-    return {kind: statistics.median(each) for kind, each in found.items()}
+            opened = open_pages(stall.port, ADMIN, _FOLLOWED, number) if kind == "with" else contextlib.nullcontext()
+            with opened, contextlib.closing(Knocker(stall.port, CONNECTIONS)) as knocker:
+                answers: Answers = knocker.paced(requests(int(_OPEN_S * rate) + 10), _OPEN_S, rate)
+                ninetynine.append(answers.percentile(0.99))
+    ratios = [each / other for each, other in zip(found["with"], found["without"], strict=True)]
+    return {**{kind: statistics.median(each) for kind, each in found.items()}, "ratio": statistics.median(ratios)}
 
 
-@contextlib.contextmanager
-def _page(port: int) -> Iterator[None]:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
-        token_line = "Authorization: Bearer an-admin-token-of-the-bench"
-        sock.sendall(f"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n{token_line}\r\n\r\n".encode())
-        assert b" 200 " in sock.recv(4096)
-        # What it is told it does not read away: some 200 bytes a change, less than its socket takes in.
-        yield
+def _follow(port: int) -> None:
+    """Have a job whose page can be opened."""
+    body = json.dumps({"id": _FOLLOWED}).encode()
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/webhooks/swiftia/{shared_token([KEY])}", body)
+    with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310 - ours
+        assert answer.status == 202
 
 
 HEADS = [
@@ -218,6 +222,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each part of a round lasts (3)")
     parser.add_argument("--pages", type=int, default=0, metavar="N", help="also with N open pages of the console")
+    parser.add_argument("--pages-rounds", type=int, default=5, help="so often with and without them, 12 s each (5)")
+    parser.add_argument("--pages-rate", type=float, help="callbacks a second meanwhile; half of the peak if not said")
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="those with this in their name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     given = parser.parse_args(arguments)
@@ -266,8 +272,8 @@ def run(folder: Path, given: argparse.Namespace, found: dict[str, Any], *, peers
             show([HEADS, *rows(found["rounds"][-1:])])
         if given.pages:
             stall = next(stall for stall in stalls if stall.name == "ours, always")
-            rate = found["rounds"][-1][stall.name]["rate"] / 4
-            found["pages"] = pages(stall, given.pages, given.seconds, rate)
+            rate = given.pages_rate or found["rounds"][-1][stall.name]["rate"] / 2
+            found["pages"] = {"rate": rate, **pages(stall, given.pages, given.pages_rounds, rate)}
             yield
     if not given.only:
         found["far_away"] = far_away(folder / "far", given.seconds, peers=peers)

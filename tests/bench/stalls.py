@@ -17,6 +17,7 @@ from tests.chaos.machine import ROOT, free_port
 from workers.valkey import _binary, valkey_command
 
 KEY = "a-callback-key-of-the-bench"
+ADMIN = "an-admin-token-of-the-bench"
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -129,7 +130,7 @@ def ours(folder: Path, **more: str) -> dict[str, str]:
     return {
         "DATA_DIR": str(folder / "data"),
         "PORT": "@PORT@",
-        "ADMIN_TOKEN": "an-admin-token-of-the-bench",
+        "ADMIN_TOKEN": ADMIN,
         "CALLBACK_KEYS": KEY,
         "SWIFTIA_API_KEY": "a-key-of-the-bench",
         "WEB_CONCURRENCY": "2",

@@ -252,7 +252,7 @@ def test_jobs_are_searched(machine, jobs, visitor: Visit, scripts):
 def test_a_new_job_comes_onto_the_list_and_moves_there(machine, visitor: Visit):
     page = visitor(machine)
     page.goto("/jobs")
-    with page.expect_request(re.compile("/api/events$")):
+    with page.expect_request(re.compile("/api/events")):
         page.reload()
     job = machine.submit("no-shorts-listed")["id"]
     row = page.locator(f"#row-{job}")

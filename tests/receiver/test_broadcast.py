@@ -286,3 +286,35 @@ def test_nobody_reads_what_nobody_hears(redis, line, eventually):
         other.until(lambda: other.ids() == later)
     finally:
         broadcast.stop()
+
+
+def test_who_listens_calmly_is_told_the_newest_once_in_a_second(redis, line):
+    clock = [100.0]
+    broadcast = Broadcast(Feed(redis), now=lambda: clock[0])
+    calm, quick = line(), line()
+    try:
+        known = broadcast.admit()
+        broadcast.join(calm.near, None, known, chunked=False, calm=True)
+        broadcast.join(quick.near, None, known, chunked=False)
+        tell(redis, 1)
+        calm.until(lambda: len(calm.ids()) == 1)
+        (_, newest), (other,) = tell(redis, 2), tell(redis, 1, "job_2")
+        quick.until(lambda: len(quick.ids()) == 4)
+        clock[0] += 1
+        calm.until(lambda: calm.ids()[-1:] == [other])
+        assert calm.ids()[1:] == [newest, other]
+    finally:
+        broadcast.stop()
+
+
+def test_who_listens_calmly_hears_of_no_more_than_a_few(redis, line):
+    broadcast = Broadcast(Feed(redis))
+    calm = line()
+    try:
+        told = [tell(redis, 1, f"job_{n}")[0] for n in range(100)]
+        broadcast.admit()
+        broadcast.join(calm.near, None, BEGINNING, chunked=False, calm=True)
+        calm.until(lambda: calm.ids()[-1:] == told[-1:])
+        assert calm.ids() == told[-25:]
+    finally:
+        broadcast.stop()

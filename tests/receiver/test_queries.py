@@ -46,6 +46,10 @@ def test_a_strange_query_changes_nothing(api, job, services):
     assert services.catalog.job(job).summary.state == "parked"
 
 
+def test_whether_one_listens_calmly_is_said_plainly(api):
+    assert api.get("/api/events?calm=yes").status_code == 400
+
+
 def test_who_may_not_ask_is_told_nothing_about_queries(client):
     assert client.get("/api/jobs?nonsense=1").status_code == 401
 
