@@ -117,7 +117,7 @@ def _text(load: Load, found: Plan, wants: Needs, asked: Mapping[str, Any]) -> st
         "simulated": f"{found.simulated:,} jobs of one account" + (", which stands for all" if _many(found) else ""),
         "assumed": f"an answer takes {load.answer_s:g} s; nothing fails",
         "measured": f"{size_text(WORKER_BYTES)} a worker, {STEP_CPU_S * 1000:.0f} ms of a processor a step, Redis "
-        f"{size_text(JOB_BYTES)} a job and {size_text(RENDER_BYTES)} a render (deploy/measured.md)",
+        f"{size_text(JOB_BYTES)} a job and {size_text(RENDER_BYTES)} a render once it is packed (deploy/measured.md)",
     }
     return "\n".join(f"{name:20}{text}".rstrip() if name else text for name, text in rows.items())
 

@@ -46,8 +46,16 @@ PAST_MS = 90 * DAY_MS
 RESTED_MS = 120_000
 
 
-def real_jobs(folder: Path) -> list[Copy]:
-    """Carry some jobs through the whole service, let them come to rest, pack them, and read what is left of them."""
+@dataclass(frozen=True)
+class Originals:
+    """The same jobs, just ended and as the attic has them."""
+
+    ended: list[Copy]
+    packed: list[Copy]
+
+
+def real_jobs(folder: Path, *, shorts: int = 3) -> Originals:
+    """Carry some jobs through the whole service, let them come to rest, pack them, and read both."""
     with target() as app:
         machine = prepared(
             folder / "real",
@@ -60,6 +68,7 @@ def real_jobs(folder: Path) -> list[Copy]:
             SANDBOX_RATE_LIMIT="200/1s",
             SWIFTIA_RATE_LIMIT="200/1s",
             SANDBOX_STALLS="0",
+            SANDBOX_SHORTS=str(shorts),
             DELIVERY_URL=app.url,
             TRUSTED_NETWORKS="127.0.0.0/8",
         )
@@ -69,12 +78,17 @@ def real_jobs(folder: Path) -> list[Copy]:
                 metadata = {"customer": 1000 + n, "order": f"A-{n:05}", "by": "newsroom"}
                 machine.submit(f"sample-{n:04}", metadata=metadata, name=f"The evening news of day {n}, in full")
             machine.wait_for(lambda: at_rest(redis), 120)
+            ended = finished(redis)
             ledger = Ledger(redis, now_ms=lambda: now_ms(redis) + RESTED_MS)
             while ledger.pack_one():
                 pass
-            found = [Copy.read(redis, JobSubject(name.decode())) for name in redis.zrange("sr:jobs:finished", 0, -1)]
+            packed = finished(redis)
         machine.end()
-    return found
+    return Originals(ended, packed)
+
+
+def finished(redis: Redis) -> list[Copy]:
+    return [Copy.read(redis, JobSubject(name.decode())) for name in redis.zrange("sr:jobs:finished", 0, -1)]
 
 
 def at_rest(redis: Redis) -> bool:
@@ -307,7 +321,7 @@ def main() -> None:
     chance = random.Random(args.seed)  # noqa: S311 - a benchmark that can be repeated
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        originals = real_jobs(folder)
+        originals = real_jobs(folder).packed
         with server(folder / "full") as full, server(folder / "empty") as empty:
             filled, other = Filled(Redis.from_url(full.url)), Redis.from_url(empty.url)
             durable(filled.redis, on=False)

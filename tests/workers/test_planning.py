@@ -14,7 +14,7 @@ from workers.planning import tally as tally_module
 from workers.planning.account import Account
 from workers.planning.lines import Lines
 from workers.planning.load import DAY_S, Load
-from workers.planning.needs import needs
+from workers.planning.needs import JOB_BYTES, OPEN_JOB_BYTES, OPEN_RENDER_BYTES, RENDER_BYTES, needs
 from workers.planning.plan import Plan, plan
 from workers.work import CLASSES, UPSTREAM
 
@@ -131,6 +131,10 @@ def test_what_it_takes_grows_with_the_accounts_and_a_narrow_link_is_told(fitting
     small, large = (needs(each, PRO, video_bytes=10_000_000, link_per_s=1e9, kept_days=30) for each in (one, many))
     assert large.upstream_workers > small.upstream_workers
     assert large.redis_bytes == pytest.approx(50 * small.redis_bytes)
+    longer = needs(one, PRO, video_bytes=10_000_000, link_per_s=1e9, kept_days=60)
+    assert longer.redis_bytes - small.redis_bytes == pytest.approx(3000 * 30 * (JOB_BYTES + 2 * RENDER_BYTES), abs=2)
+    none_kept = needs(one, PRO, video_bytes=10_000_000, link_per_s=1e9, kept_days=0)
+    assert none_kept.redis_bytes > 3000 / DAY_S * 60 * (OPEN_JOB_BYTES + 2 * OPEN_RENDER_BYTES)
     assert small.files_per_day == pytest.approx(3000 * 2 * 10_000_000)
     assert small.files_per_s == pytest.approx(small.files_per_day / DAY_S)
     assert needs(one, PRO, video_bytes=10_000_000, link_per_s=1e5, kept_days=30).file_s is None

@@ -7,12 +7,17 @@ from typing import Final
 from workers.limits import AHEAD_S
 from workers.planning.load import DAY_S, Load
 from workers.planning.plan import Plan
+from workers.work import PACK_AFTER_S
 
 # By `make bench-budget ARGS=--plan`.
 WORKER_BYTES: Final = 48_000_000
 STEP_CPU_S: Final = 0.047
-JOB_BYTES: Final = 1400
-RENDER_BYTES: Final = 600
+# By `python -m tests.bench.memory`: of a job that has just ended and is not packed yet. One under way counts as much.
+OPEN_JOB_BYTES: Final = 2900
+OPEN_RENDER_BYTES: Final = 1150
+# Of one that is packed, as it is until it is erased.
+JOB_BYTES: Final = 900
+RENDER_BYTES: Final = 140
 # Workers that are busier than this let others wait for them.
 _BUSIEST: Final = 0.7
 
@@ -52,9 +57,16 @@ def needs(plan: Plan, load: Load, *, video_bytes: int, link_per_s: float, kept_d
         files_workers=files,
         cores=(plan.requests_per_s + videos_per_s) * STEP_CPU_S,
         worker_bytes=(upstream + files) * WORKER_BYTES,
-        redis_bytes=round(jobs_per_s * DAY_S * kept_days * (JOB_BYTES + load.shorts * RENDER_BYTES)),
+        redis_bytes=round(jobs_per_s * _redis_bytes(plan, load, kept_days * DAY_S)),
         files_per_s=videos_per_s * video_bytes,
         files_per_day=videos_per_s * video_bytes * DAY_S,
         link=link,
         file_s=file_s,
     )
+
+
+def _redis_bytes(plan: Plan, load: Load, kept_s: float) -> float:
+    """Of what comes in with one job a second."""
+    open_s = plan.ended["mean"] + PACK_AFTER_S
+    open_bytes = OPEN_JOB_BYTES + load.shorts * OPEN_RENDER_BYTES
+    return open_s * open_bytes + kept_s * (JOB_BYTES + load.shorts * RENDER_BYTES)
