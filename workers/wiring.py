@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
 from redis import Redis
 
 from workers import swiftia as wire
@@ -234,13 +233,10 @@ def read_all(settings: Settings) -> Accounts:
 
 
 def _upstreams(settings: Settings, accounts: Accounts, redis: Redis) -> Upstreams:
-    # Reading the certificates takes longer than everything else here.
-    context = httpx2.create_ssl_context(trust_env=False)
-
     def connect(account: Account) -> Upstream:
         key = account.key.get_secret_value() if account.key else _NO_KEY
         budget = Budget(redis, account.rate_limit, account=account.name)
-        client = wire.client(account.base_url, key, ssl_context=context)
+        client = wire.client(account.base_url, key)
         swiftia = Swiftia(client, max_result_bytes=settings.max_result_bytes, answered=budget.observe)
         return Upstream(account.name, swiftia, budget, account.rules)
 
