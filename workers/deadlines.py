@@ -8,11 +8,21 @@ import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import httpcore2
 import httpx2
 
 from workers.timedstreams import Clock, Deadline, TimedStream
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Return whom to trust with TLS: those of the machine, or of ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``.
+
+    Read once for a process, as that takes longer than everything else at a start.
+    """
+    return httpcore2.default_ssl_context()
 
 
 class DeadlineTransport(httpx2.BaseTransport):

@@ -14,7 +14,7 @@ import httpcore2
 import httpx2
 
 from workers.addresses import Network
-from workers.deadlines import errors_of_httpx2, request_of_httpcore2
+from workers.deadlines import certificates, errors_of_httpx2, request_of_httpcore2
 from workers.dialing import GuardedBackend, Resolve
 from workers.errors import TargetRefused
 from workers.timedstreams import Clock, Deadline
@@ -41,7 +41,7 @@ def guarded_client(
     from https to http. Keeps no cookies, and takes neither proxies nor passwords from the environment. How long a name
     server may stay silent is the resolver's own setting.
     """
-    context = ssl_context or httpcore2.default_ssl_context()
+    context = ssl_context or certificates()
     return httpx2.Client(
         transport=GuardedTransport(trusted, resolve=resolve, clock=clock, total_s=total_s, ssl_context=context),
         timeout=httpx2.Timeout(read_s, connect=connect_s),

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import httpx2
 
-from workers.deadlines import DeadlineTransport
+from workers.deadlines import DeadlineTransport, certificates
 from workers.documents import parse_json
 from workers.errors import InvalidInput, InvalidSettings, ServiceError, UnreadableAnswer
 from workers.exchanges import Answer, Exchanges, Reply, ignore
@@ -58,8 +58,7 @@ def client(
     """
     _check(base_url, api_key)
     if transport is None:
-        context = ssl_context or httpx2.create_ssl_context(trust_env=False)
-        transport = DeadlineTransport(total_s=total_s, ssl_context=context)
+        transport = DeadlineTransport(total_s=total_s, ssl_context=ssl_context or certificates())
     return httpx2.Client(
         base_url=base_url,
         headers={

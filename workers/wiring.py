@@ -5,7 +5,6 @@ import secrets
 import time
 from pathlib import Path
 
-import httpx2
 from redis import Redis
 
 from workers import swiftia as wire
@@ -166,13 +165,10 @@ def valkey_directory(settings: Settings) -> Path:
 
 
 def _upstreams(settings: Settings, accounts: Accounts, redis: Redis) -> Upstreams:
-    # Reading the certificates takes longer than everything else here.
-    context = httpx2.create_ssl_context(trust_env=False)
-
     def connect(account: Account) -> Upstream:
         key = account.key.get_secret_value() if account.key else _NO_KEY
         budget = Budget(redis, account.rate_limit, account=account.name)
-        client = wire.client(account.base_url, key, ssl_context=context)
+        client = wire.client(account.base_url, key)
         swiftia = Swiftia(client, max_result_bytes=settings.max_result_bytes, answered=budget.observe)
         return Upstream(account.name, swiftia, budget, account.rules)
 

@@ -21,7 +21,7 @@ _PATIENCE_S = 60.0
 
 def run(folder: Path, seed: int, kills: int, say: Say) -> Balance:
     chance = random.Random(seed)  # noqa: S311 - a seed repeats a run
-    with patient(folder, CALM, WORKERS="6") as service:
+    with patient(folder, CALM) as service:
         machine = service.machine
         load = Load(machine, chance, KEY, jobs_per_second=1, callbacks_per_second=0)
         recoveries = {kind: Recoveries(machine.redis) for kind in ("worker", "work-horse")}

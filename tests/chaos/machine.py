@@ -22,6 +22,16 @@ from workers.valkey import socket_path
 ROOT = Path(__file__).resolve().parents[2]
 SETTLED = ("finished", "failed", "parked")
 STATES = ("waiting", "fetching", "rendering", *SETTLED)
+# For a machine with a sandbox that takes no time and allows much.
+QUICK = {
+    "RECONCILE_AFTER": "1s",
+    "SANDBOX_RATE_LIMIT": "1000/1s",
+    "SANDBOX_JOB_SECONDS": "0.2",
+    "SANDBOX_RENDER_SECONDS": "0.2",
+    "SANDBOX_QUEUE_SECONDS": "0",
+}
+# One process of each kind: starting them takes most of the time of most tests. A test that needs more says so.
+_FEW = {"WORKERS": "2", "WEB_CONCURRENCY": "1"}
 
 
 @dataclass
@@ -196,4 +206,4 @@ def prepared(folder: Path, **env: str) -> Machine:
     # The machine's own variables would tell the product what to do.
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     ports = {"PORT": str(free_port()), "SANDBOX_PORT": str(free_port())}
-    return Machine(folder, {**inherited, "PYTHONPATH": str(ROOT), **ports, "LOG_FORMAT": "json", **env})
+    return Machine(folder, {**inherited, "PYTHONPATH": str(ROOT), **ports, "LOG_FORMAT": "json", **_FEW, **env})

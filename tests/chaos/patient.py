@@ -60,6 +60,7 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
         "RETRY_CAP": "5s",
         "MAX_ATTEMPTS": "60",  # outages come one after the other
         "WORKERS": "4",
+        "WEB_CONCURRENCY": "2",
     }
 
 

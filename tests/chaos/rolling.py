@@ -17,7 +17,7 @@ from workers.sandbox import SandboxConfig
 CALM = SandboxConfig(
     port=0, rate_limit="60/1s", shorts=2, job_seconds=1, render_seconds=2, twice=0.1, slow=0.3, slow_seconds=1
 )
-WORKERS, AT_ONCE = 6, 3
+WORKERS, AT_ONCE = 4, 2
 _PATIENCE_S = 60.0
 
 

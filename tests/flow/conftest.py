@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.chaos.machine import Machine, started
+from tests.chaos.machine import QUICK, Machine, started
 from tests.flow.browsing import LOOKS, chromium
 
 
@@ -28,14 +28,7 @@ def machine(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One ``up`` for a module's tests, with a sandbox that is quick and a budget that is large."""
-    made = started(
-        tmp_path_factory.mktemp("quick") / "machine",
-        RECONCILE_AFTER="1s",
-        SANDBOX_RATE_LIMIT="1000/1s",
-        SANDBOX_JOB_SECONDS="0.3",
-        SANDBOX_RENDER_SECONDS="0.3",
-        SANDBOX_QUEUE_SECONDS="0",
-    )
+    made = started(tmp_path_factory.mktemp("quick") / "machine", **QUICK)
     yield made
     made.end()
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.chaos.machine import Machine
 from tests.flow.browsing import LOOKS, found_by_axe, missed_by_keyboard, too_wide
@@ -13,6 +13,7 @@ from tests.pictures.stage import make_up_a_day
 pytestmark = pytest.mark.slow
 
 MOST_BYTES = 60_000
+HEAD = '<!doctype html><html lang="en"><title>A page</title><main><h1>Words</h1><a class="skip" href="#x">Skip</a>'
 PAGES = ("/", "/parked", "/parked/retry?group=swiftia-404", "/submit", "/check", "/workers")
 
 
@@ -142,3 +143,23 @@ def test_workers_are_seen(visit):
     expect(page.locator("tbody")).to_have_count(2)  # one machine, and what is due
     for kind in ("worker, upstream", "worker, files", "courier", "clock", "web"):
         expect(page.locator("table.rows tbody", has_text=kind).first).to_be_visible()
+
+
+# What finds fault with pages does find it.
+
+
+def test_faults_are_found(browser: Browser):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.set_content(f"{HEAD}<p>All is well.</p><button>Press</button>")
+    assert (found_by_axe(page), missed_by_keyboard(page), too_wide(page)) == ("", "", 0)
+    page.set_content(f'{HEAD}<input><p style="color: #aaa; width: 500px">Faint</p>')
+    found = found_by_axe(page)
+    assert "label: " in found
+    assert "color-contrast: " in found
+    assert too_wide(page) > 100
+    page.set_content(f'{HEAD}<button style="outline: none">Press</button>')
+    assert "no focus to be seen" in missed_by_keyboard(page)
+    page.set_content(f"{HEAD}<a href='#a'>Trap</a><button>Far</button>")
+    page.evaluate("() => { document.querySelector('a:not(.skip)').onkeydown = event => event.preventDefault(); }")
+    assert "1 of 3 cannot be reached" in missed_by_keyboard(page)
+    page.close()

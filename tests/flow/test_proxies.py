@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from receiver import knock
-from tests.chaos.machine import ROOT, Machine, free_port, started
+from tests.chaos.machine import QUICK, ROOT, Machine, free_port, started
 
 pytestmark = pytest.mark.slow
 
@@ -53,15 +53,9 @@ class Front:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     made = started(
         tmp_path_factory.mktemp("behind") / "machine",
-        RECONCILE_AFTER="1s",
-        SANDBOX_RATE_LIMIT="1000/1s",
-        SANDBOX_JOB_SECONDS="0.2",
-        SANDBOX_RENDER_SECONDS="0.2",
-        SANDBOX_QUEUE_SECONDS="0",
+        **QUICK,
         TRUSTED_PROXIES="127.0.0.1/32",
         CONSOLE_AUTH_HEADER="X-Forwarded-User",
-        WEB_CONCURRENCY="1",
-        WORKERS="2",
         GRACE_SECONDS="3s",
     )
     yield made

@@ -1,6 +1,7 @@
 """The web application over real parts: Valkey, a folder for artifacts, and no Swiftia at all."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
+from werkzeug.serving import make_server
 
 from receiver.app import create_app
 from workers.artifacts import Artifacts
+from workers.sandbox import Sandbox
 from workers.services import Services
 from workers.settings import Settings
 from workers.tokens import shared_token, token
@@ -99,6 +102,43 @@ def as_admin(app: Flask) -> FlaskClient:
 @pytest.fixture
 def admin_of() -> Callable[[Flask], FlaskClient]:
     return as_admin
+
+
+@pytest.fixture
+def asking(sandbox: Sandbox, build_services: Callable[..., Services]) -> Callable[..., FlaskClient]:
+    """Ask an application that works with the ``sandbox`` of the test's file, with other settings where it says so."""
+
+    def connect(**changes: str) -> FlaskClient:
+        upstream = {"SWIFTIA_BASE_URL": sandbox.url, "SWIFTIA_API_KEY": sandbox.config.api_key}
+        return as_admin(create_app(build_services(**{**upstream, **changes})))
+
+    return connect
+
+
+@pytest.fixture
+def serve(build_services: Callable[..., Services], env: dict[str, str]) -> Iterator[Callable[..., Services]]:
+    """Serve the application on a port, from a thread; ``env``, with what the test changes of it, leads there."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**changes: str) -> Services:
+            env.update(changes)
+            services = build_services(**env)
+            stack.enter_context(_served(create_app(services), env))
+            return services
+
+        yield start
+
+
+@contextlib.contextmanager
+def _served(app: Flask, env: dict[str, str]) -> Iterator[None]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    env.update({"PORT": str(server.port), "PUBLIC_URL": ""})
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture

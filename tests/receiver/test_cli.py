@@ -9,9 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from click.testing import CliRunner, Result
-from werkzeug.serving import make_server
 
-from receiver.app import create_app
 from receiver.cli import COMMANDS, cli
 from receiver.machine import check_port
 from workers import keys
@@ -34,18 +32,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def service(build_services, sandbox: Sandbox, env: dict[str, str]) -> Iterator[Services]:
-    """A web process in a thread; ``env`` leads to it."""
-    env.update({"SWIFTIA_BASE_URL": sandbox.url, "SWIFTIA_API_KEY": "sandbox-key"})
-    services = build_services(**env)
-    server = make_server("127.0.0.1", 0, create_app(services), threaded=True)
-    env.update({"PORT": str(server.port), "PUBLIC_URL": ""})
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield services
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def service(sandbox: Sandbox, serve: Callable[..., Services]) -> Services:
+    return serve(SWIFTIA_BASE_URL=sandbox.url, SWIFTIA_API_KEY="sandbox-key")
 
 
 @pytest.fixture

@@ -3,16 +3,13 @@
 import contextlib
 import hashlib
 import json
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from werkzeug.serving import make_server
 
-from receiver.app import create_app
 from receiver.cli import cli
 from receiver.export import parts
 from workers.archive import keep_callbacks
@@ -26,16 +23,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def service(build_services: Callable[..., Services], env: dict[str, str]) -> Iterator[Services]:
-    services = build_services(**env)
-    server = make_server("127.0.0.1", 0, create_app(services), threaded=True)
-    env.update({"PORT": str(server.port), "PUBLIC_URL": ""})
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield services
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def service(serve: Callable[..., Services]) -> Services:
+    return serve()
 
 
 @pytest.fixture

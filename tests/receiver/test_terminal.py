@@ -13,7 +13,7 @@ from rich.console import Console
 from receiver.cli import cli
 from receiver.top_command import drawn, plain
 from receiver.watchtower import Budget, Hand, Latest, Sight
-from tests.chaos.machine import Machine, started
+from tests.chaos.machine import QUICK, Machine, started
 from tests.targets import target
 from workers.signing import parse_secret, sign, verify
 from workers.tokens import token
@@ -28,11 +28,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One ``up`` with three jobs: two finished, one parked."""
     made = started(
         tmp_path_factory.mktemp("terminal") / "machine",
-        SANDBOX_RATE_LIMIT="1000/1s",
+        **QUICK,
         SWIFTIA_RATE_LIMIT="200/1s",
-        SANDBOX_JOB_SECONDS="0.2",
-        SANDBOX_RENDER_SECONDS="0.2",
-        SANDBOX_QUEUE_SECONDS="0",
         SANDBOX_SHORTS="1",
         SANDBOX_DIALECT="g3",
     )

@@ -1,17 +1,14 @@
 """``GET /api/storage`` from a sandbox, and what the metrics and ``check`` make of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from flask.testing import FlaskClient
 from redis import Redis
 
-from receiver.app import create_app
 from workers import keys
 from workers.budget import Budget
 from workers.limits import RateLimit
 from workers.sandbox import Sandbox, SandboxConfig
-from workers.services import Services
 from workers.uploads import Stock
 
 
@@ -19,17 +16,6 @@ from workers.uploads import Stock
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(SandboxConfig(port=0, rate_limit="1000/1s", seed="7", storage_mb=50)) as running:
         yield running
-
-
-@pytest.fixture
-def asking(
-    sandbox: Sandbox, build_services: Callable[..., Services], admin_of: Callable[..., FlaskClient]
-) -> Callable[..., FlaskClient]:
-    def connect(**changes: str) -> FlaskClient:
-        upstream = {"SWIFTIA_BASE_URL": sandbox.url, "SWIFTIA_API_KEY": sandbox.config.api_key}
-        return admin_of(create_app(build_services(**{**upstream, **changes})))
-
-    return connect
 
 
 def test_how_full_it_is(asking):

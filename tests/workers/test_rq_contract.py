@@ -308,7 +308,7 @@ def test_the_end_of_a_work_horse_is_told_before_rq_writes_about_it() -> None:
 
 
 def test_no_nudge_is_lost_by_stopping_workers(redis: Redis, redis_url: str, ledger: Ledger) -> None:
-    for n in range(1500):
+    for n in range(800):
         ledger.link("", f"job_{n}", first_ms=0, by="watch")
     over = threading.Event()
 
@@ -320,18 +320,18 @@ def test_no_nudge_is_lost_by_stopping_workers(redis: Redis, redis_url: str, ledg
     source = threading.Thread(target=stream)
     source.start()
     try:
-        run(redis_url, "restart", 24)
+        run(redis_url, "restart", 12)
     finally:
         over.set()
         source.join()
     ran, waiting = texts(redis, "ran"), texts(redis, QUEUE)
     pushed = {name.decode().removeprefix("rq:job:") for name in redis.keys("rq:job:*")}
-    assert len(ran) >= 6  # each worker is stopped at any moment; most have done something by then
+    assert len(ran) >= 3  # each worker is stopped at any moment; most have done something by then
     assert len(set(ran)) == len(ran)
     assert texts(redis, INTERMEDIATE) == []
     assert pushed == set(waiting)
     run_ids = {f"fetch-{entry.replace('#', '-')}" for entry in ran}
-    dispatched = {nudge.decode() for n in range(1500) if (nudge := redis.hget(f"sr:job:job_{n}", "nudge")) is not None}
+    dispatched = {nudge.decode() for n in range(800) if (nudge := redis.hget(f"sr:job:job_{n}", "nudge")) is not None}
     assert dispatched - run_ids - set(waiting) == set()
 
 
