@@ -43,19 +43,22 @@ def _wants_json(log_format: str, out: TextIO) -> bool:
 
 
 def _first_processors() -> list[Processor]:
-    return [
-        _add_origin,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    return [_add_origin]
 
 
 def _renderers(*, as_json: bool, colors: bool) -> list[Processor]:
     # A traceback becomes text before the net is cast over it, and never shows local variables: secrets live there.
+    # The time looks like what the net is for, and is none of it.
+    told: list[Processor] = [
+        structlog.processors.format_exc_info,
+        _redact,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     if as_json:
-        return [structlog.processors.format_exc_info, _redact, structlog.processors.JSONRenderer()]
+        return [*told, structlog.processors.JSONRenderer()]
     console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    return [structlog.processors.format_exc_info, _redact, _disarm, console]
+    return [*told, _disarm, console]
 
 
 def _add_origin(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

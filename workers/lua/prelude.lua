@@ -201,7 +201,7 @@ local function put_due(subject, line, at)
     call('ZADD', busy, 1, subject)
   elseif got[4] then
     call('ZADD', busy, 0, subject)
-  else
+  elseif got[1] then -- whoever stood in no line is not among them either
     call('ZREM', busy, subject)
   end
 end
