@@ -70,6 +70,7 @@ class _End(asyncio.Protocol):
         self._acts: deque[Callable[[asyncio.Transport], None]] = deque()
         self.transport: asyncio.Transport | None = None
         self.other: _End | None = None
+        self._said_all = False
 
     def connection_made(self, transport) -> None:
         self.transport = transport
@@ -78,8 +79,15 @@ class _End(asyncio.Protocol):
         self._later(lambda transport: transport.write(data))
 
     def eof_received(self) -> bool:
-        self._later(lambda transport: transport.write_eof())
+        self._later(self._end)
         return True
+
+    def _end(self, transport) -> None:
+        transport.write_eof()
+        self._said_all = True
+        if self.other and self.other._said_all:  # noqa: SLF001 - one of us
+            for each in (transport, self.transport):
+                each.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._later(reset if error else lambda transport: transport.close())

@@ -17,6 +17,7 @@ from workers.paths import render_path, result_path
 from workers.sandbox.dialects import DIALECTS
 from workers.settings import Settings
 from workers.wiring import build
+from workers.work import DEADLY_CRASHES
 
 MakeStation = Callable[..., Any]
 
@@ -196,7 +197,26 @@ def test_or_it_is_parked_for_a_person(make_station: MakeStation) -> None:
     assert view.summary.state == "parked"
     assert sorted(station.started(job_id).values()) == [1, 1, 1]
     assert "not known" in next(render.reason for render in view.renders if render.state == "parked")
+    assert "render.unsure" not in station.events(job_id)
     station.services.ledger.retry(JobSubject(job_id))
+    assert station.events(job_id).count("render.unsure") == 1
+    station.until(lambda: station.state(job_id) == "finished")
+    assert sorted(station.started(job_id).values()) == [1, 1, 2]
+
+
+def test_one_that_died_there_too_often_says_what_a_retry_may_cost(station: Any) -> None:
+    job_id = _dies_inside_the_window(station)
+    render = next(RenderSubject(job_id, one.n) for one in station.view(job_id).renders if one.state == "starting")
+    key = f"sr:render:{render}"
+    station.services.redis.hset(key, "crashes", DEADLY_CRASHES - 1)
+    attempt = int(station.services.redis.hget(key, "attempt"))
+    assert station.services.ledger.lost(render, attempt, reason="killed by SIGKILL", crashed=True)
+    reason = next(one.reason for one in station.view(job_id).renders if one.n == render.n)
+    assert "a retry may pay for a second one" in reason
+    station.until(lambda: station.state(job_id) == "parked")
+    assert "render.unsure" not in station.events(job_id)
+    station.services.ledger.retry(JobSubject(job_id))
+    assert station.events(job_id).count("render.unsure") == 1
     station.until(lambda: station.state(job_id) == "finished")
 
 

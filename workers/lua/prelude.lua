@@ -634,11 +634,12 @@ end
 -- An attempt ended without an outcome: its worker noticed and says why, or its lease lapsed. After too many in a row it is
 -- parked, as it would take down the next worker too. Answers how many they are, or nothing if it is parked now.
 local function crashed(subject, attempt, reason, at)
-  local crashes = call('HINCRBY', record_key(subject), 'crashes', 1)
-  measure_attempt(subject, call('HGET', record_key(subject), 'state'), reason and 'crashed' or 'silent', at)
+  local crashes, state = call('HINCRBY', record_key(subject), 'crashes', 1), call('HGET', record_key(subject), 'state')
+  measure_attempt(subject, state, reason and 'crashed' or 'silent', at)
   event(subject, at, reason and 'crashed' or 'silent', {attempt = tonumber(attempt), crashes = crashes, reason = reason})
   if crashes < C.deadly_crashes then return crashes end
   local said = 'its worker died ' .. crashes .. ' times in a row, last because: ' .. (reason or 'fell silent')
+  if state == 'starting' then said = said .. '; Swiftia may have started this render, so a retry may pay for a second one' end
   park(subject, said, at, C.crash_group)
   if is_render(subject) then settle_job(job_of(subject), at) end
 end

@@ -33,6 +33,10 @@ for n = 1, tonumber(total) do
   local render = a.subject .. '/' .. n
   local got = call('HMGET', record_key(render), 'state', 'parked_from')
   if got[1] == 'parked' then
+    if got[2] == 'starting' then -- nobody knows whether Swiftia has started it, whatever it was parked for
+      call('HINCRBY', record_key(render), 'unsure', 1)
+      event(render, at, 'render.unsure', {policy = 'person'})
+    end
     again(render, resume[got[2]] or 'planned')
     going = going + 1
   elseif got[1] == 'failed' then
