@@ -25,9 +25,7 @@ local function put_down(key)
 end
 
 local function put_all_down()
-  local keys = {}
-  for key in pairs(hand) do keys[#keys + 1] = key end
-  for _, key in ipairs(keys) do put_down(key) end
+  for key in pairs(hand) do put_down(key) end
 end
 
 -- The first one is written at once: a server whose memory is full refuses it, and then nothing is half done. After a
@@ -35,7 +33,7 @@ end
 local function set_held(held, ...)
   local given = {...}
   for i = 1, #given, 2 do
-    held.fields[given[i]] = tostring(given[i + 1]) -- Redis would write it so
+    held.fields[given[i]] = tostring(given[i + 1]) -- as Redis writes whole numbers of up to 14 digits
     held.new[given[i]], held.gone[given[i]] = true, nil
   end
   if not straight then return end
