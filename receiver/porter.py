@@ -98,8 +98,6 @@ class Porter:
             return False
         try:
             self._pipeline = self._pipeline or self._intake.pipeline()
-            if self._pipeline is None:
-                return False
             self._listening = self._pipeline.open()
         except ServiceError:
             self._rest_until = self._clock() + _REST_S

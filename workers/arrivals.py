@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from workers import keys
@@ -10,6 +11,7 @@ from workers.errors import Conflict
 from workers.identifiers import JobSubject, RefSubject
 from workers.pipeline import Pipeline
 from workers.records import Accepted, Callback, storable
+from workers.replicated import ReplicatedPipeline
 from workers.scribe import Scribe, carried
 from workers.scripts import packed
 
@@ -34,10 +36,8 @@ class Arrivals(Scribe):
         answer = self._keep("accept", {**arguments, "meta": dict(meta)}, body)
         return Accepted(*(part.decode() for part in answer))
 
-    def pipeline(self) -> Pipeline | None:
-        """A way for callbacks that nobody waits on; None where the word of the primary alone is not enough."""
-        if self._ack_replicas:
-            return None
+    def pipeline(self) -> Pipeline:
+        """A way for callbacks that nobody waits on."""
         sha = self._scripts.sha("accept").encode()
 
         def words(callback: Callback) -> tuple[bytes, bytes, bytes]:
@@ -51,7 +51,10 @@ class Arrivals(Scribe):
             }
             return sha, packed(self._timed(arguments)), callback.body
 
-        return Pipeline(self._redis, words, lambda: self._scripts.load("accept"), clock=time.monotonic)
+        load = partial(self._scripts.load, "accept")
+        if self._ack_replicas:
+            return ReplicatedPipeline(self._redis, words, load, clock=time.monotonic, replicas=self._ack_replicas)
+        return Pipeline(self._redis, words, load, clock=time.monotonic)
 
     def open_ref(self, ref: str, *, state: str, fields: Mapping[str, object], due_ms: int | None) -> bool:
         """Write down a ref before anybody hears of it. False if it is there already."""

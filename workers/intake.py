@@ -53,8 +53,8 @@ class Intake:
         self._redis_took(began)
         return accepted
 
-    def pipeline(self) -> Pipeline | None:
-        """A way into the ledger that nobody waits on, if there is one. It is for those who ask ``straight`` before."""
+    def pipeline(self) -> Pipeline:
+        """A way into the ledger that nobody waits on. It is for those who ask ``straight`` before."""
         return self._ledger.pipeline()
 
     def straight(self) -> bool:

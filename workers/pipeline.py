@@ -98,6 +98,15 @@ class Pipeline:
 
     def answers(self) -> list[Accepted | None]:
         """What has been answered, the oldest first; None for one that must go the ordinary way. Raises OSError."""
+        found = [accepted_of(answer) for answer in self._come_in()]
+        self._answered(len(found))
+        return found
+
+    def _answered(self, count: int) -> None:
+        for _ in range(count):
+            self._sent_at.popleft()
+
+    def _come_in(self) -> list[object]:
         if self._socket is None:
             return []
         try:
@@ -109,13 +118,11 @@ class Pipeline:
         self._reader.feed(data)
         found = []
         while (answer := self._reader.gets()) is not False:
-            if isinstance(answer, hiredis.PushNotification):
-                continue  # the server's own news
-            self._sent_at.popleft()
-            found.append(_accepted(answer))
+            if not isinstance(answer, hiredis.PushNotification):  # the server's own news
+                found.append(answer)
         return found
 
 
-def _accepted(answer: object) -> Accepted | None:
+def accepted_of(answer: object) -> Accepted | None:
     # An error: the script is not known there any more, its job is packed, memory is full, and the like.
     return Accepted(*(part.decode() for part in answer)) if isinstance(answer, list) else None

@@ -19,7 +19,8 @@ LINK_PATIENCE_S = 60.0
 # Below the web client's socket timeout, so that the answer is a number of replicas and not an error.
 ACK_PATIENCE_MS = 1000
 PACKED: Final = "PACKED"
-_WRITE = f"{keys.PREFIX}replicated"
+# Written where there may be nothing else to write, so that there is something to wait for.
+REPLICATED = f"{keys.PREFIX}replicated"
 # A script of the ledger writes nothing about a job that is packed. Wherever it ends, it then tells what it did
 # (lua/prelude.lua), and puts down what it has in hand (lua/hand.lua).
 _OPENING = "local function main()\n"
@@ -179,7 +180,7 @@ class Scripts:
         pipeline: Any = self._connection.pipeline(transaction=False)
         pipeline.execute_command(*command)
         # A repeated script may have nothing to write; without a write WAIT would not look at what the first one wrote.
-        pipeline.set(_WRITE, 1)
+        pipeline.set(REPLICATED, 1)
         pipeline.wait(replicas, ACK_PATIENCE_MS)
         answers = pipeline.execute(raise_on_error=False)
         for answer in answers:

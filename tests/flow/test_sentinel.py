@@ -25,7 +25,10 @@ from tests.workers.desk import JOB, Desk
 from workers.connections import web_redis, worker_redis
 from workers.durability import durability
 from workers.errors import InvalidSettings, LedgerUnavailable
+from workers.identifiers import JobSubject
 from workers.ledger import Ledger
+from workers.pipeline import Pipeline
+from workers.records import Accepted, Callback
 from workers.tokens import shared_token
 from workers.wiring import build
 
@@ -148,6 +151,56 @@ def test_a_callback_is_kept_when_so_many_replicas_have_it(cluster: Cluster) -> N
             too_many.keep_unidentified({}, b"body")
         keep(Ledger(redis, ack_replicas=2), "two")
         assert set(redis.hkeys("sr:bodies:job_1")) == {b"one", b"two"}
+
+
+def come(pipeline: Pipeline, count: int) -> list[Accepted | None]:
+    """All that has been sent, in the order of its answers."""
+    found: list[Accepted | None] = []
+    while len(found) < count:
+        pipeline.flush()
+        found += pipeline.answers()
+        assert not pipeline.is_late
+    return found
+
+
+def test_callbacks_that_nobody_waits_on_are_kept_when_so_many_replicas_have_them(cluster: Cluster) -> None:
+    receipts = [f"{number:032x}" for number in range(40)]
+    with contextlib.closing(web_redis(cluster.url)) as redis:
+        redis.script_flush()
+        pipeline = Ledger(redis, ack_replicas=2).pipeline()
+        assert pipeline.answers() == []  # before it is open
+        pipeline.open()
+        for number, receipt in enumerate(receipts):
+            pipeline.add(Callback(receipt=receipt, ref="", job_id="job_9", meta={}, body=b"%d" % number))
+            if number % 7 == 0:
+                pipeline.flush()
+        answers = come(pipeline, len(receipts))
+        assert [answer.receipt for answer in answers if answer] == receipts
+        for port in cluster.replicas():
+            with cluster.server(port) as replica:
+                assert replica.hlen("sr:bodies:job_9") == len(receipts)
+        pipeline.add(Callback(receipt=receipts[0], ref="", job_id="job_9", meta={}, body=b"0"))  # once more, no write
+        assert come(pipeline, 1) == answers[:1]
+        pipeline.close()
+        Ledger(redis).erase(JobSubject("job_9"))
+
+
+def test_a_callback_that_too_few_replicas_have_does_not_count_as_kept(cluster: Cluster) -> None:
+    with contextlib.closing(web_redis(cluster.url)) as redis:
+        pipeline = Ledger(redis, ack_replicas=2).pipeline()
+        one = Callback(receipt="1" * 32, ref="", job_id="job_9", meta={}, body=b"{}")
+        with cluster.paused(cluster.replicas()[:1]):
+            for _ in range(2):  # the second time there is nothing to write
+                pipeline.open()
+                pipeline.add(one)
+                with pytest.raises(TimeoutError, match="not on 2 replicas, only on 1; start them"):
+                    come(pipeline, 1)
+                pipeline.close()
+        pipeline.open()
+        pipeline.add(one)
+        assert [answer.receipt for answer in come(pipeline, 1) if answer] == [one.receipt]
+        pipeline.close()
+        Ledger(redis).erase(JobSubject("job_9"))
 
 
 def test_a_repeated_ref_is_not_taken_for_replicated_because_there_is_nothing_to_write(cluster: Cluster) -> None:
