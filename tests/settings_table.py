@@ -1,6 +1,9 @@
 """``make settings-table``: writes the README's table of settings anew, from what ``Settings`` says of itself."""
 
+import ast
+import inspect
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import BeforeValidator
@@ -16,10 +19,23 @@ BEGIN, END = "| variable | default | meaning |\n|---|---|---|\n", "\n"
 
 
 def table() -> str:
+    said = meanings()
     return "".join(
-        f"| `{name.upper()}` | {default_of(field)} | {' '.join((field.description or '').split())} |\n"
+        f"| `{name.upper()}` | {default_of(field)} | {said.get(name, '')} |\n"
         for name, field in Settings.model_fields.items()
     )
+
+
+def meanings() -> dict[str, str]:
+    """Return what is said below each field of ``Settings``, by its name, on one line."""
+    (model,) = ast.parse(inspect.getsource(Settings)).body
+    assert isinstance(model, ast.ClassDef)
+    said = {}
+    for field, below in pairwise(model.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                said[name] = " ".join(text.split())
+    return said
 
 
 def default_of(field: FieldInfo) -> str:

@@ -33,10 +33,11 @@ class Shown:
 class Settings(BaseModel):
     """Each field is the environment variable of the same name in capitals. Durations in seconds, sizes in bytes.
 
-    What is said below each stands in the README: ``make settings-table``.
+    What is said below each stands in the README: ``make settings-table`` reads it here. (Not pydantic: it would read
+    this file in every process, which took longer than all else of the import.)
     """
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
 
     swiftia_api_key: Annotated[SecretStr | None, Shown("not set: sandbox with `up`")] = None
     """The organization's key."""
