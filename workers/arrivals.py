@@ -89,9 +89,10 @@ class Arrivals(Scribe):
         found = self._read(self._redis.hgetall, keys.bodies(owner))
         return {receipt.decode(): body for receipt, body in found.items()}
 
-    def drop_bodies(self, owner: JobSubject | RefSubject, receipts: Iterable[str]) -> None:
-        """Forget bodies that are kept as artifacts now."""
-        self._run("drop_bodies", {"subject": str(owner), "receipts": list(receipts)})
+    def drop_bodies(self, owner: JobSubject | RefSubject, receipts: Iterable[str]) -> bool:
+        """Forget bodies that are kept as artifacts now. False if their job, or ref, has been erased meanwhile."""
+        found = self._run("drop_bodies", {"subject": str(owner), "receipts": list(receipts)})
+        return bool(found)
 
     def unarchived(self, most: int) -> list[JobSubject]:
         """Jobs with bodies that no fetch is going to keep, the oldest first."""

@@ -8,7 +8,7 @@ or a broken connection would cost all that was fetched. So it costs the upload a
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -90,6 +90,11 @@ class Bucket:
 
         part = max(_PART, -(-size // _MOST_PARTS))
         return obstore.open_writer(store, path, buffer_size=part, max_concurrency=_PARTS_AT_ONCE)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        for path, body in files:
+            with self.writer(path) as writer:
+                writer.write(body)
 
     @contextmanager
     def partial(self, path: str, origin: str) -> Iterator[Partial]:

@@ -8,9 +8,9 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO
 
 from workers import partials
@@ -28,6 +28,7 @@ class Disk:
 
     def __init__(self, root: Path, *, spare: int = 0) -> None:
         self._root = self.root = root
+        self._settled: set[tuple[str, int]] = set()
         self.volume = Volume(root, spare=spare)
         with self.failures():
             missing = [folder for folder in (root, *root.parents) if not folder.exists()]
@@ -38,6 +39,21 @@ class Disk:
     @contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:
         """Yield a file that takes the name ``path`` when the block ends well, and is gone when it does not."""
+        with self._staged(path) as file:
+            yield file
+        self._sync_names(path)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Write several, and sync a folder that they share once."""
+        paths = []
+        for path, body in files:
+            with self._staged(path) as file:
+                file.write(body)
+            paths.append(path)
+        self._sync_names(*paths)
+
+    @contextmanager
+    def _staged(self, path: str) -> Iterator[IO[bytes]]:
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target)
@@ -54,7 +70,6 @@ class Disk:
             except BaseException:
                 Path(staged.name).unlink(missing_ok=True)
                 raise
-        self._sync_names(target)
 
     def partial(self, path: str, origin: str) -> AbstractContextManager[Partial]:
         """Give what is there of a file that is fetched piece by piece. It lies beside its name."""
@@ -65,7 +80,7 @@ class Disk:
     def take(self, path: str, partial: Partial) -> None:
         target = self._root / path
         partial.move(target)
-        self._sync_names(target)
+        self._sync_names(path)
 
     def signed_url(self, _path: str, _expires_s: float) -> None:
         return None
@@ -99,17 +114,28 @@ class Disk:
         """Turn what the disk says into StoreUnavailable."""
         return self.volume.failures()
 
-    def _sync_names(self, target: Path) -> None:
-        # The name and every folder above it may be new; whoever made a folder may not have synced it yet.
-        for folder in (target.parent, *target.parent.parents):
-            sync(folder)
-            if folder == self._root:
-                break
+    def _sync_names(self, *paths: str) -> None:
+        # Each name and every folder above it may be new; whoever made a folder may not have synced it yet.
+        folders = {folder for path in paths for folder in PurePath(path).parents}
+        for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+            if folder.parts:
+                sync(self._root / folder)
+        self._sync_root({PurePath(path).parts[0] for path in paths})
+
+    def _sync_root(self, names: Iterable[str]) -> None:
+        # A folder right in the root is there for all jobs, and stays: its name is synced once.
+        places = {name: (name, (self._root / name).stat().st_ino) for name in names}
+        if not self._settled.issuperset(places.values()):
+            sync(self._root)
+            self._settled.update(place for name, place in places.items() if (self._root / name).is_dir())
 
 
 def _remove_abandoned(target: Path) -> None:
     """Remove what killed writers of the same name left behind, but not what another process writes right now."""
-    for staged in target.parent.glob(f".{target.name}.*{_STAGED}"):
+    # No pattern: each would be another one to compile.
+    with os.scandir(target.parent) as found:
+        names = [entry.name for entry in found if entry.name.startswith(f".{target.name}.")]
+    for staged in (target.parent / name for name in names if name.endswith(_STAGED)):
         with suppress(OSError), staged.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             staged.unlink()

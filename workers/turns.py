@@ -109,15 +109,25 @@ class Turns(Scribe):
             raise
 
     def plan(
-        self, record: Record, renders: Sequence[Mapping[str, object]], fields: Mapping[str, object], *, size: int = 0
+        self,
+        record: Record,
+        renders: Sequence[Mapping[str, object]],
+        fields: Mapping[str, object],
+        *,
+        size: int = 0,
+        receipts: Iterable[str] = (),
     ) -> bool:
-        """The result, of ``size`` bytes, is kept: go on to its renders. False if another attempt took over."""
+        """The result, of ``size`` bytes, is kept: go on to its renders. False if another attempt took over.
+
+        ``receipts``: of the callbacks whose bodies are kept with it.
+        """
         arguments = {
             "subject": str(record.subject),
             "attempt": str(record.attempt),
             "fields": storable(fields),
             "bytes": size,
             "renders": [storable(render) for render in renders],
+            "receipts": list(receipts),
             "events": [["result", {"shorts": fields.get("shorts", 0), "renders": len(renders)}]],
         }
         return self._moved(self._run("plan", arguments), record, "rendering")

@@ -31,6 +31,7 @@ from rq.serializers import JSONSerializer
 
 from tests.bench.idle import idle, told
 from tests.chaos.machine import ROOT
+from workers import logs
 from workers.clock import run_clock
 from workers.ledger import Ledger
 from workers.notify import Notifier
@@ -57,6 +58,7 @@ def role(name: str) -> None:
         worker.work(logging_level="ERROR")
         return
     settings = Settings.from_env(os.environ)
+    logs.configure(settings)
     if name == "clock":
         run_clock(settings, Notifier(None))
     else:
@@ -165,7 +167,7 @@ def _measured(
         "SWIFTIA_API_KEY": "sandbox-key",
         "SWIFTIA_BASE_URL": sandbox.url,
         "SWIFTIA_RATE_LIMIT": RATE,
-        "LOG_LEVEL": "error",
+        "LOG_FORMAT": "json",
     }
     names = [kind] * workers
     if kind in OWN_OF_RQ:

@@ -1,10 +1,12 @@
 -- The result is kept: write down its renders and go on to them, or finish if there are none.
--- ARGV: 1 JSON {now, subject, attempt, fields{}, bytes, events[], renders[{field: value}]}. bytes: of the kept result.
+-- ARGV: 1 JSON {now, subject, attempt, fields{}, bytes, events[], renders[{field: value}], receipts[]}. bytes: of the kept
+-- result; receipts: of the callbacks whose bodies are kept with it.
 -- Answers 1, 0 if fenced out, -1 if illegal.
 local at = now_ms(a.now)
 local key = record_key(a.subject)
 local got = call('HMGET', key, 'attempt', 'begun', 'state')
 if got[1] ~= a.attempt or got[2] ~= a.attempt then return 0 end
+forget_bodies(a.subject, a.receipts) -- those that are left are the clock's from the next line on
 if not set_state(a.subject, 'rendering', at) then return -1 end
 for name, value in pairs(a.fields) do call('HSET', key, name, value) end
 call('HSET', key, 'renders', #a.renders)

@@ -302,6 +302,13 @@ local function follow(subject, state, at)
   if class then set_due(subject, class, due or at) else clear_due(subject) end
 end
 
+-- Bodies that are kept as artifacts now. One that came while the others were written waits for the next time.
+local function forget_bodies(subject, receipts)
+  local bodies = 'sr:bodies:' .. subject
+  for _, receipt in ipairs(receipts) do call('HDEL', bodies, receipt) end
+  if call('EXISTS', bodies) == 0 then call('ZREM', 'sr:unarchived', subject) end
+end
+
 -- Bodies that no fetch is going to keep are the clock's to keep.
 local function keep_bodies(subject, state, at)
   if is_ref(subject) or not is_job(subject) or C.step_of_job[state] then return end

@@ -1,9 +1,10 @@
 """Ask Swiftia for a job: the callback was only a hint, this answer is the truth."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from workers import looks
-from workers.archive import keep_callbacks
+from workers.archive import files_of, keep_callbacks
 from workers.artifacts import Kept
 from workers.identifiers import JobSubject
 from workers.memory import JOBS
@@ -26,20 +27,22 @@ def fetch(tools: Tools, record: Record) -> Outcome:
     tools.artifacts.need(_ROOM_BYTES, from_spare=True)  # before a request is spent on what could not be kept
     with upstream.budget.slot("fetch" if heard else "reconcile", str(job)):
         result, raw = upstream.swiftia.job(job.job_id)
-    keep_callbacks(tools.ledger, tools.artifacts, job)
     match result.phase:
         case Phase.RUNNING:
+            keep_callbacks(tools.ledger, tools.artifacts, job)
             return _look_again(tools, record, result, heard=heard)
         case Phase.FAILED:
+            keep_callbacks(tools.ledger, tools.artifacts, job)
             reason = redacted_text(result.error or "Swiftia says that the job failed, and no more")
             events = [("failed", {"reason": reason})]
             tools.ledger.move(record, "failed", fields={**_facts(result), "reason": reason}, events=events)
             return Done()
         case Phase.COMPLETED:
             _learn(tools, record, heard=heard)
-            kept = tools.artifacts.put(result_path(job.job_id), raw)
-            if not _plan(tools, record, result, kept) and not tools.ledger.exists(job):
-                tools.artifacts.delete_job(job.job_id)  # the job was erased meanwhile, and this file with it
+            bodies = tools.ledger.take_bodies(job)
+            *_, kept = tools.artifacts.put_all([*files_of(job, bodies), (result_path(job.job_id), raw)])
+            if not _plan(tools, record, result, kept, bodies) and not tools.ledger.exists(job):
+                tools.artifacts.delete_job(job.job_id)  # the job was erased meanwhile, and these files with it
             return Done()
 
 
@@ -69,7 +72,7 @@ def _learn(tools: Tools, record: Record, *, heard: bool) -> None:
     tools.memory.learn(JOBS, history, seen, record.account)
 
 
-def _plan(tools: Tools, record: Record, result: Result, kept: Kept) -> bool:
+def _plan(tools: Tools, record: Record, result: Result, kept: Kept, receipts: Iterable[str]) -> bool:
     function = record.fields.get("function") or result.function
     rule = rule_for(tools.upstream(record).rules, function, loaded(record.fields.get("render")))
     chosen = rule.chosen(result.shorts)
@@ -79,6 +82,7 @@ def _plan(tools: Tools, record: Record, result: Result, kept: Kept) -> bool:
         renders=[_render(short, request) for short, request in zip(chosen, requests, strict=True)],
         fields={**_facts(result), "shorts": len(result.shorts), "progress": 1.0, "result_sha256": kept.sha256},
         size=kept.size,
+        receipts=receipts,
     )
 
 
