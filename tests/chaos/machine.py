@@ -66,6 +66,7 @@ class Machine:
         while not (value := condition()):
             assert time.monotonic() < deadline, f"not within {timeout} s\n{self.counts()}\n{self.log()[-4000:]}"
             time.sleep(every)
+            every = min(every * 1.2, max(every, 0.5))  # looking takes from what is looked at
         return value
 
     def stop(self) -> int:

@@ -30,6 +30,7 @@ def test_many_jobs_in_mixed_dialects(machine: Start, balanced: Callable[..., Non
         SANDBOX_RENDER_SECONDS="1",
         SANDBOX_QUEUE_SECONDS="0.2",
         SANDBOX_TWICE="0.1",
+        SANDBOX_SEED="every form, and some of them twice",
         SANDBOX_FILM_BYTES="30000-60000",
     )
     jobs = service.submit_many([f"video-{n:04}" for n in range(JOBS)])
