@@ -58,9 +58,9 @@ prove-image: $(VENV)/.run ## Build the image twice and carry a job through it (r
 screenshots: $(VENV)/.dev ## Take every page of the console against the sandbox; ARGS="FOLDER --only parked", --readme
 	@$(BIN)/python -m tests.pictures $(ARGS)
 
-test: ## Everything of `make check`, then all tests, eight files at a time
+test: ## Everything of `make check`, then all tests, six files at a time
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/.dev $(VENV)/.s3 $(VENV)/.deploy $(VENV)/.compiled check
-	$(COMPILED) $(BIN)/python -m pytest --numprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(COMPILED) $(BIN)/python -m pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Once, and not by four processes at the same time; meanwhile mypy has the other core.
 $(VENV)/.compiled: $(VENV)/.dev

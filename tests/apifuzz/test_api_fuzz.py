@@ -6,7 +6,7 @@ from tests.apifuzz.ground import ground
 from tests.apifuzz.run import fuzz
 from workers.valkey import EmbeddedValkey
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.mark.usefixtures("redis")

@@ -50,7 +50,7 @@ class Up:
                 stderr=log,
             )
         self._eventually(
-            lambda: self.log.read_text().count(READY) > before, timeout=60, message="not ready within 60 s"
+            lambda: self.log.read_text().count(READY) > before, timeout=120, message="not ready within 120 s"
         )
         return self
 
@@ -73,7 +73,7 @@ class Up:
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 def running(pid: int) -> bool:

@@ -227,7 +227,7 @@ def test_ctrl_c_reaches_only_the_supervisor(supervise, tmp_path, eventually):
     run = supervise([child(tmp_path, "one")], [child(tmp_path, "two")])
     eventually(lambda: len(run.journal()) == 2)
     os.killpg(run.process.pid, signal.SIGINT)
-    assert run.process.wait(timeout=10) == 0
+    assert run.process.wait(timeout=30) == 0
     assert [(event, name) for event, name, _ in run.journal()][2:] == [("stop", "two"), ("stop", "one")]
 
 
@@ -252,7 +252,7 @@ def test_a_folder_that_is_taken_ends_the_run_with_the_reason(supervise, tmp_path
     server.start()
     try:
         run = supervise([child(tmp_path, "one")], [{"valkey": str(server.directory)}], [child(tmp_path, "web")])
-        assert run.process.wait(timeout=10) == 1
+        assert run.process.wait(timeout=30) == 1
         assert f"refused: another server holds {server.directory}" in run.process.stderr.read().decode()
         assert server.ready()
     finally:
@@ -348,7 +348,7 @@ def test_a_valkey_that_hangs_is_replaced_and_has_lost_nothing(supervise, tmp_pat
         after(2, eventually)
         os.kill(pids[0], signal.SIGSTOP)
         began = time.monotonic()
-        eventually(lambda: "process.restarted" in [line["event"] for line in run.log()], timeout=10)
+        eventually(lambda: "process.restarted" in [line["event"] for line in run.log()], timeout=30)
         eventually(server.ready)
         record_property("replaced", f"{time.monotonic() - began:.2f} s after SIGSTOP, with a watchdog of 2 s")
         assert redis.get("key") == b"value"
