@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, request
 from receiver import pages, problems, queries
 from receiver.allowance import Allowance
 from receiver.auth import Auth
-from receiver.broadcast import Broadcast
+from receiver.broadcast import BROADCAST, Broadcast
 from receiver.console import site
 from receiver.console.faults import Faults
 from receiver.console.sessions import Sessions
@@ -37,8 +37,6 @@ from workers.errors import InvalidSettings
 from workers.feed import Feed
 from workers.services import Services
 
-# Where the server finds whom to tell of a stop: ``app.extensions[BROADCAST]``.
-BROADCAST: Final = "broadcast"
 # And what has its processes count together: ``app.extensions[TALLY]``.
 TALLY: Final = "tally"
 

@@ -22,6 +22,8 @@ from workers.feed import Feed
 from workers.frames import StreamId
 from workers.tail import Tail
 
+# Where an application has it: ``app.extensions[BROADCAST]``. The server tells it of a stop, pages ask how many listen.
+BROADCAST: Final = "broadcast"
 MOST_LISTENERS: Final = 400
 # One read of Redis. Longer waits would outlast the patience of the web's client, and hold up a stop.
 _WAIT_MS: Final = 500

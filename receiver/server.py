@@ -12,8 +12,9 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from receiver.app import BROADCAST, TALLY
+from receiver.app import TALLY
 from receiver.board import ROWS, Board
+from receiver.broadcast import BROADCAST
 from receiver.foyer import Foyer
 from receiver.problems import LONGEST_HEADER, LONGEST_LINE, MOST_HEADERS
 from receiver.tally import new_board

@@ -5,7 +5,8 @@ import os
 
 from flask import Flask
 
-from receiver.app import BROADCAST, create_app
+from receiver.app import create_app
+from receiver.broadcast import BROADCAST
 from workers import exporting, logs
 from workers.connections import web_redis
 from workers.drain import Drain

@@ -5,10 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from flask import Response, request
+from flask import Response, current_app, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from receiver.answers import GUARDED
+from receiver.broadcast import BROADCAST
 from receiver.console import words
 from receiver.console.assets import every_asset
 from receiver.console.forms import TOKEN
@@ -50,6 +51,7 @@ def page(
         "visitor": visitor,
         "navigation": NAVIGATION,
         "section": section_of(request.path),
+        "crowd": len(current_app.extensions[BROADCAST]),
         "assets": every_asset().base,
         "form_field": TOKEN,
     }

@@ -5,6 +5,7 @@
 //         data-updated="2026-…"                   of one job: when it last changed, for the page was made before it listens
 //         data-every="5"                          seconds between two looks at the page, 1 if it does not say
 //         data-beat="15"                          looks every so many seconds, also when nothing has happened
+//         data-crowd="3"                          how many pages listen where this one was made
 //   <… id="renders" data-island>                  is replaced by its newer self when something has happened
 //   <… id="list" data-islands>                    its children, each with an id, come, go and are replaced one by one
 //   <progress data-progress-of="job_1/2">         moves at once; key: job, job/render; so does [data-percent-of]
@@ -19,7 +20,7 @@ import { localise } from "./moments.js";
 import { fetched } from "./parts.js";
 
 const AGAIN_MS = 10_000;
-const SPREAD = 0.25; // of the pause between two looks
+const EACH_MS = 200; // what a page leaves to each of the others
 const sources = new WeakMap(); // how an island came from the server, before scripts changed it
 
 export function follow(main) {
@@ -95,8 +96,8 @@ class Page {
     this.late = true;
     if (this.timer || document.hidden) return;
     const pause = (Number(this.main.dataset.every) || 1) * 1000;
-    // Not to the second: all open pages hear of a change at once, and would look at once from then on.
-    const later = Math.random() * pause * SPREAD;
+    // All open pages hear of a change at once, and would look at once from then on. One alone need not wait.
+    const later = Math.random() * Math.min(pause, (Number(this.main.dataset.crowd) || 0) * EACH_MS);
     this.timer = setTimeout(() => this.look(), Math.max(0, this.looked + pause - Date.now()) + later);
   }
 
@@ -153,7 +154,7 @@ function remember(root) {
 
 function renew(main, newer) {
   if (!newer) return;
-  for (const name of ["events", "about", "updated", "every"]) {
+  for (const name of ["events", "about", "updated", "every", "crowd"]) {
     if (name in newer.dataset) main.dataset[name] = newer.dataset[name];
     else delete main.dataset[name];
   }

@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 from tests.chaos.machine import ROOT
 
-SPREAD = 0.25  # as live.js has it
+EACH_S = 0.2  # as live.js has it
 # Of ten pages that are open.
 MIX = ("/", "/jobs", "job", "/", "/jobs", "/workers", "/", "job", "/jobs", "/")
 _TOLD = re.compile(r'<main id="main"[^>]*>')
@@ -98,7 +98,7 @@ class Page:
             while True:
                 await self._heard(float(told.get("beat", "0")) or None)
                 every = float(told.get("every", "1"))
-                later = SPREAD * every * random.random()  # noqa: S311 - no secret
+                later = min(every, EACH_S * float(told.get("crowd", "0"))) * random.random()  # noqa: S311 - no secret
                 await asyncio.sleep(max(0.0, looked + every - time.monotonic()) + later)
                 self._news.clear()
                 told.update(await self._site.page(self._address))

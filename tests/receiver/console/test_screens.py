@@ -2,10 +2,12 @@
 
 import json
 import re
+import socket
 from html import unescape
 
 import pytest
 
+from receiver.broadcast import BROADCAST
 from receiver.console.parked import SLICE
 from receiver.console.shell import POLICY
 from tests.receiver.console.conftest import ADMIN, VIEWER, form_token, signed_in
@@ -287,3 +289,15 @@ def test_a_job_is_looked_over_for_the_account_that_is_chosen(of_two):
     refused = preview(client, token, source="abc", account="nobody")
     assert refused.status_code == 422
     assert 'id="account-problem"' in refused.text
+
+
+def test_a_page_says_how_many_listen_so_that_they_do_not_all_look_at_once(app, admin):
+    broadcast = app.extensions[BROADCAST]
+    assert "data-crowd" not in admin.get("/").text
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        try:
+            broadcast.join(ours.dup(), None, broadcast.admit(), chunked=False)
+            assert 'data-crowd="1"' in admin.get("/").text
+        finally:
+            broadcast.stop()
