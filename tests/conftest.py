@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
@@ -38,6 +39,12 @@ def _eventually(condition: Callable[[], T], timeout: float = 10, every: float = 
         time.sleep(every)
         every = min(every * 1.2, max(every, 0.2))  # what takes long is not asked all the time: others wait as well
     return value
+
+
+def pytest_configure() -> None:
+    # In the background of a script it is ignored, and so by all processes that are started from here.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
