@@ -62,7 +62,7 @@ test: ## Everything of `make check`, then all tests, six files at a time
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/.dev $(VENV)/.s3 $(VENV)/.deploy $(VENV)/.compiled check
 	$(COMPILED) $(BIN)/python -m pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# Once, and not by four processes at the same time; meanwhile mypy has the other core.
+# Once, and not by all its processes at the same time; meanwhile mypy has the other core.
 $(VENV)/.compiled: $(VENV)/.dev
 	@$(COMPILED) $(BIN)/python -m pytest --quiet --collect-only >/dev/null
 	@touch $@

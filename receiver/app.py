@@ -37,7 +37,7 @@ from workers.errors import InvalidSettings
 from workers.feed import Feed
 from workers.services import Services
 
-# And what has its processes count together: ``app.extensions[TALLY]``.
+# Where the server finds what has its processes count together: ``app.extensions[TALLY]``.
 TALLY: Final = "tally"
 
 

@@ -12,7 +12,8 @@ def keep_callbacks(ledger: Ledger, artifacts: Artifacts, job: JobSubject) -> int
     """Keep every body that a job has in the ledger. Repeating it writes the same files again."""
     bodies = ledger.take_bodies(job)
     artifacts.put_all(files_of(job, bodies))
-    if not ledger.drop_bodies(job, bodies) and bodies:
+    still_there = ledger.drop_bodies(job, bodies)
+    if bodies and not still_there:
         artifacts.delete_job(job.job_id)  # the job was erased meanwhile, and these with it
     return len(bodies)
 

@@ -311,22 +311,43 @@ def test_a_writer_of_an_erased_job_fails_and_may_come_back(tmp_path):
     assert artifacts.list_job("job-1") == []
 
 
-def test_bytes_and_names_are_synced_before_a_file_counts_as_kept(tmp_path):
+def synced(tmp_path, *calls: str) -> list[str]:
+    """What is asked of the kernel for these calls of a store in ``new``."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace shows what is asked of the kernel")
-    program = "import sys; from workers.artifacts import Artifacts; Artifacts.open(sys.argv[1]).put('jobs/j/f', b'x')"
+    program = "import shutil, sys; from workers.artifacts import Artifacts; store = Artifacts.open(sys.argv[1])"
+    program = "; ".join([program, *calls])
     command = [strace, "-y", "-e", "trace=write,fsync,rename,renameat,renameat2", sys.executable, "-c", program]
     traced = subprocess.run([*command, (tmp_path / "new").as_uri()], capture_output=True, text=True, check=True)  # noqa: S603 - our own words
     mine = [line for line in traced.stderr.splitlines() if str(tmp_path) in line]
     shape = [re.sub(rf'^(\w+)\(.*?{tmp_path}([^">]*).*', r"\1 \2", line) for line in mine]
-    assert [re.sub(r"\.f\.\w+\.staged", "staged", line) for line in shape] == [
+    return [re.sub(r"\.(\w+)\.\w+\.staged", r"\1.staged", line) for line in shape]
+
+
+def test_bytes_and_names_are_synced_before_a_file_counts_as_kept(tmp_path):
+    assert synced(tmp_path, "store.put('jobs/j/f', b'x')") == [
         "fsync ",
-        "write /new/jobs/j/staged",
-        "fsync /new/jobs/j/staged",
-        "rename /new/jobs/j/staged",
+        "write /new/jobs/j/f.staged",
+        "fsync /new/jobs/j/f.staged",
+        "rename /new/jobs/j/f.staged",
         "fsync /new/jobs/j",
         "fsync /new/jobs",
+        "fsync /new",
+    ]
+
+
+def test_a_folder_that_several_files_share_is_synced_once_and_the_root_for_what_is_new_in_it(tmp_path):
+    both = "store.put_all([('jobs/j/c/f', b'x'), ('jobs/j/g', b'y')])"
+    gone = f"shutil.move({str(tmp_path / 'new/jobs')!r}, {str(tmp_path / 'aside')!r})"  # so that no inode is used again
+    asked = synced(tmp_path, both, both, gone, both)
+    names = ["fsync /new/jobs/j/c", "fsync /new/jobs/j", "fsync /new/jobs"]
+    assert [line for line in asked if line.startswith("fsync") and not line.endswith("staged")] == [
+        "fsync ",
+        *names,
+        "fsync /new",
+        *names,
+        *names,
         "fsync /new",
     ]
 
