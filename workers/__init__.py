@@ -49,7 +49,7 @@ What is kept
     erasure         takes every trace of a job away     retention  when
 
 Outside parties
-    swiftia         the wire (exchanges, deadlines)                              budget     who may send a request when
+    swiftia         what it is asked (exchanges, wire)                          budget     who may send a request when
     downloads       files from the network (replies, guarded, dialing, timedstreams)
     connections     clients of Redis (sentinels)    durability  how it keeps what is written
     destinations    where deliveries go: over HTTP, or to a function             storage      how full Swiftia's is

@@ -2,20 +2,19 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-import httpx2
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from workers import tracing
 from workers.documents import whole
 from workers.errors import TooLarge, UnreadableAnswer, UpstreamUnavailable
+from workers.wire import Broken, Incoming, Unsent, Wire
 
 _MAX_ERROR_BYTES = 1 << 16
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _LOG: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -41,7 +40,7 @@ class Reply:
 
     @property
     def ok(self) -> bool:
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return _is_success(self.status)
 
 
 def ignore(_answer: Answer) -> None:
@@ -52,48 +51,47 @@ class Exchanges:
     """``answered`` sees every exchange once, whatever becomes of it; what it raises is logged and goes no further."""
 
     def __init__(
-        self,
-        client: httpx2.Client,
-        *,
-        answered: Callable[[Answer], None] = ignore,
-        clock: Callable[[], float] = time.monotonic,
+        self, wire: Wire, *, answered: Callable[[Answer], None] = ignore, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._client = client
+        self._wire = wire
         self._answered = answered
         self._clock = clock
 
     def get(self, path: str, *, route: str, doing: str, limit: int) -> Reply:
-        return self._send(self._client.build_request("GET", path), f"GET {route}", doing, limit)
+        return self._send(self._wire.exchange("GET", path), f"GET {route}", doing, limit)
 
     def post(self, path: str, content: bytes, *, doing: str, limit: int) -> Reply:
-        headers = {"Content-Type": "application/json"}
-        request = self._client.build_request("POST", path, content=content, headers=headers)
-        return self._send(request, f"POST {path}", doing, limit)
+        exchange = self._wire.exchange("POST", path, content, [("Content-Type", "application/json")])
+        return self._send(exchange, f"POST {path}", doing, limit)
 
     def delete(self, path: str, *, route: str, doing: str, limit: int) -> Reply:
-        return self._send(self._client.build_request("DELETE", path), f"DELETE {route}", doing, limit)
+        return self._send(self._wire.exchange("DELETE", path), f"DELETE {route}", doing, limit)
 
-    def _send(self, request: httpx2.Request, route: str, doing: str, limit: int) -> Reply:
+    def _send(self, exchange: AbstractContextManager[Incoming], route: str, doing: str, limit: int) -> Reply:
         with tracing.span("upstream.request", kind="client", route=route) as span:
-            return self._exchange(request, route, doing, limit, span)
+            return self._exchange(exchange, route, doing, limit, span)
 
-    def _exchange(self, request: httpx2.Request, route: str, doing: str, limit: int, span: tracing.Span) -> Reply:
+    def _exchange(
+        self, exchange: AbstractContextManager[Incoming], route: str, doing: str, limit: int, span: tracing.Span
+    ) -> Reply:
         started = self._clock()
         status: int | None = None
         headers: Mapping[str, str] = {}
         try:
-            with closing(self._client.send(request, stream=True)) as response:
-                status, headers = response.status_code, response.headers
+            with exchange as answer:
+                status, headers = answer.status, answer.headers
                 span.set(**{"http.response.status_code": status})
-                body = _entire(response, doing, limit) if response.is_success else _beginning(response)
+                body = _entire(answer, doing, limit) if _is_success(status) else _beginning(answer)
                 return Reply(status, headers, body)
-        except _NOT_SENT as error:
-            problem, sent = f"Swiftia cannot be reached ({_why(error)}); check the network and SWIFTIA_BASE_URL", False
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
-            problem, sent = f"Swiftia's answer did not come through ({type(error).__name__}); try again later", True
+        except Unsent as error:
+            problem, sent = (
+                f"Swiftia cannot be reached ({str(error)[:200]}); check the network and SWIFTIA_BASE_URL",
+                False,
+            )
+        except Broken as error:
+            problem, sent = f"Swiftia's answer did not come through ({error}); try again later", True
         finally:
             self._tell(Answer(route, status, headers, self._clock() - started))
-        # Raised here and not where it was caught: errors of the library carry the request, and with it the key.
         raise UpstreamUnavailable(f"{doing}: {problem}", sent=sent)
 
     def _tell(self, answer: Answer) -> None:
@@ -105,38 +103,37 @@ class Exchanges:
             _LOG.exception("answer.unobserved", route=answer.route, status=answer.status)
 
 
-def _why(error: httpx2.RequestError) -> str:
-    # What the system says of a connection that was not made; it holds nothing that was sent.
-    return f"{type(error).__name__}: {error}"[:200].strip(": ")
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def _entire(response: httpx2.Response, doing: str, limit: int) -> bytes:
-    if (whole(response.headers.get("content-length")) or 0) > limit:
+def _entire(answer: Incoming, doing: str, limit: int) -> bytes:
+    if (whole(answer.headers.get("content-length")) or 0) > limit:
         raise _too_large(doing, limit)
-    if _encoded(response):
+    if _encoded(answer):
         raise UnreadableAnswer(f"{doing}: Swiftia's answer is compressed though none was asked for; look for a proxy")
     body = bytearray()
-    for chunk in response.iter_bytes():
+    for chunk in answer.chunks:
         body += chunk
         if len(body) > limit:
             raise _too_large(doing, limit)
     return bytes(body)
 
 
-def _beginning(response: httpx2.Response) -> bytes:
+def _beginning(answer: Incoming) -> bytes:
     """Return what comes of an error's body: the status counts without it, and nobody needs more of a long one."""
     body = bytearray()
-    if not _encoded(response):
-        with suppress(httpx2.HTTPError):
-            for chunk in response.iter_bytes():
+    if not _encoded(answer):
+        with suppress(Broken):
+            for chunk in answer.chunks:
                 body += chunk[: _MAX_ERROR_BYTES - len(body)]
                 if len(body) >= _MAX_ERROR_BYTES:
                     break
     return bytes(body)
 
 
-def _encoded(response: httpx2.Response) -> bool:
-    return response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+def _encoded(answer: Incoming) -> bool:
+    return answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
 
 
 def _too_large(doing: str, limit: int) -> TooLarge:

@@ -9,12 +9,13 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import httpcore2
 import httpx2
 
 from workers.addresses import Network
-from workers.deadlines import certificates, errors_of_httpx2, request_of_httpcore2
+from workers.certificates import certificates
 from workers.dialing import GuardedBackend, Resolve
 from workers.errors import TargetRefused
 from workers.timedstreams import Clock, Deadline
@@ -76,8 +77,8 @@ class GuardedTransport(httpx2.BaseTransport):
             Deadline(request.extensions.setdefault("deadline", self._clock() + self._total_s), self._clock)
         )
         try:
-            with errors_of_httpx2():
-                answer = pool.handle_request(request_of_httpcore2(request))
+            with _errors_of_httpx2():
+                answer = pool.handle_request(_request_of_httpcore2(request))
         except BaseException:
             pool.close()
             raise
@@ -94,7 +95,7 @@ class _Body(httpx2.SyncByteStream):
         self._pool = pool
 
     def __iter__(self) -> Iterator[bytes]:
-        with errors_of_httpx2():
+        with _errors_of_httpx2():
             yield from self._answer.iter_stream()
 
     def close(self) -> None:
@@ -129,3 +130,28 @@ def _above(answer: httpcore2.Response, pool: httpcore2.ConnectionPool) -> httpx2
     # The client reads the whole body of a redirect into memory before it follows it, however long that is.
     body.close()
     return httpx2.Response(answer.status, headers=[pair for pair in answer.headers if pair[0].lower() == b"location"])
+
+
+def _request_of_httpcore2(request: httpx2.Request) -> httpcore2.Request:
+    """Write a request in the words of the library below."""
+    url = request.url
+    below = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    return httpcore2.Request(
+        request.method, below, headers=request.headers.raw, content=request.stream, extensions=request.extensions
+    )
+
+
+@contextmanager
+def _errors_of_httpx2() -> Iterator[None]:
+    """Raise what the library below raises as the error of the same name that httpx2 has."""
+    try:
+        yield
+    except (
+        httpcore2.TimeoutException,
+        httpcore2.NetworkError,
+        httpcore2.ProtocolError,
+        httpcore2.UnsupportedProtocol,
+    ) as error:
+        # Both libraries name them alike.
+        kind: type[httpx2.TransportError] = getattr(httpx2, type(error).__name__)
+        raise kind(str(error)) from None

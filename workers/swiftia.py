@@ -10,12 +10,11 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.cookiejar import CookieJar
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 
-from workers.deadlines import DeadlineTransport, certificates
+from workers.certificates import certificates
 from workers.documents import parse_json
 from workers.errors import InvalidInput, InvalidSettings, ServiceError, UnreadableAnswer
 from workers.exchanges import Answer, Exchanges, Reply, ignore
@@ -26,8 +25,9 @@ from workers.renders import RenderReport, is_render_failure, read_report, read_s
 from workers.renders import render_id as checked_render_id
 from workers.results import Result, read_created, read_result
 from workers.uploads import Uploads, read_uploads
+from workers.wire import Patience, Wire
 
-__all__ = ["Answer", "Swiftia", "client", "ignore"]
+__all__ = ["Answer", "Swiftia", "ignore", "wire"]
 
 MAX_SMALL_BYTES: Final = 1 << 20
 # Some write a slash in JSON with a backslash before it.
@@ -36,47 +36,25 @@ _CALLBACK: Final = re.compile(rb"(/webhooks\\?/swiftia\\?/)[A-Za-z0-9_.~%-]+")
 _NEVER_OF_A_RENDER = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
 
 
-class _NoCookies(CookieJar):
-    def extract_cookies(self, *_: Any) -> None:
-        """Keep none, and parse none."""
-
-
-def client(
+def wire(
     base_url: str,
     api_key: str,
     *,
-    connect_s: float = 5,
-    read_s: float = 20,
-    total_s: float = 60,
+    patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ssl_context: ssl.SSLContext | None = None,
-    transport: httpx2.BaseTransport | None = None,
-) -> httpx2.Client:
-    """Make the client that ``Swiftia`` works with. All times in seconds; ``total_s`` holds for a whole exchange.
-
-    A ``transport`` of the caller's takes the place of the network, and of ``total_s`` with it. Raise
-    ``InvalidSettings`` for an address or a key that cannot be sent.
-    """
-    _check(base_url, api_key)
-    if transport is None:
-        transport = DeadlineTransport(total_s=total_s, ssl_context=ssl_context or certificates())
-    return httpx2.Client(
-        base_url=base_url,
-        headers={
-            "Authorization": f"Bearer {api_key}",
-            "User-Agent": f"swiftia-receiver/{version() or '0'}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",  # so that a cap on bytes received is one on bytes kept
-            "Connection": "close",
-        },
-        cookies=_NoCookies(),
-        timeout=httpx2.Timeout(read_s, connect=connect_s, pool=connect_s),
-        follow_redirects=False,
-        trust_env=False,
-        transport=transport,
-    )
+) -> Wire:
+    """Make the wire to Swiftia. Raise ``InvalidSettings`` for an address or a key that cannot be sent."""
+    headers = [
+        ("Authorization", f"Bearer {api_key}"),
+        ("User-Agent", f"swiftia-receiver/{version() or '0'}"),
+        ("Accept", "application/json"),
+        ("Accept-Encoding", "identity"),  # so that a cap on bytes received is one on bytes kept
+        ("Connection", "close"),
+    ]
+    return Wire(_checked(base_url, api_key), headers, patience=patience, ssl_context=ssl_context or certificates())
 
 
-def _check(base_url: str, api_key: str) -> None:
+def _checked(base_url: str, api_key: str) -> httpx2.URL:
     problems = []
     try:
         url = httpx2.URL(base_url)
@@ -89,6 +67,7 @@ def _check(base_url: str, api_key: str) -> None:
         problems.append("SWIFTIA_API_KEY is empty or has signs that no header can carry; copy the key again")
     if problems:
         raise InvalidSettings(problems)
+    return url
 
 
 class Swiftia:
@@ -98,15 +77,16 @@ class Swiftia:
 
     def __init__(
         self,
-        client: httpx2.Client,
+        wire: Wire,
         *,
+        key: str,
         max_result_bytes: int,
         answered: Callable[[Answer], None] = ignore,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._exchanges = Exchanges(client, answered=answered, clock=clock)
+        self._exchanges = Exchanges(wire, answered=answered, clock=clock)
         self._max_result_bytes = max_result_bytes
-        self._key = client.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+        self._key = key.encode()
 
     def create_job(self, body: Mapping[str, object]) -> str:
         """Submit a job with Swiftia's own body and return its id. Called again it makes, and bills, a second job."""

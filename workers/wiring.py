@@ -7,7 +7,6 @@ from pathlib import Path
 
 from redis import Redis
 
-from workers import swiftia as wire
 from workers.accounts import Account, Accounts
 from workers.artifacts import Artifacts
 from workers.attempts import Attempts, Patience
@@ -32,7 +31,7 @@ from workers.signing import parse_secret
 from workers.spool import Spool
 from workers.steps import Tools
 from workers.submissions import Chance, Submissions
-from workers.swiftia import Swiftia
+from workers.swiftia import Swiftia, wire
 from workers.tokens import new_ref, shared_token, token
 from workers.upstreams import Upstream, Upstreams
 from workers.valkey import url as embedded_url
@@ -168,8 +167,9 @@ def _upstreams(settings: Settings, accounts: Accounts, redis: Redis) -> Upstream
     def connect(account: Account) -> Upstream:
         key = account.key.get_secret_value() if account.key else _NO_KEY
         budget = Budget(redis, account.rate_limit, account=account.name)
-        client = wire.client(account.base_url, key)
-        swiftia = Swiftia(client, max_result_bytes=settings.max_result_bytes, answered=budget.observe)
+        swiftia = Swiftia(
+            wire(account.base_url, key), key=key, max_result_bytes=settings.max_result_bytes, answered=budget.observe
+        )
         return Upstream(account.name, swiftia, budget, account.rules)
 
     return Upstreams(accounts, connect)

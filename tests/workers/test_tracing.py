@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -14,6 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from receiver.app import create_app
 from tests.targets import target
+from tests.workers.scripted import answer, serving
 from workers import exporting, swiftia, tracing
 from workers.attempts import STEPS
 from workers.tokens import token as token_of
@@ -114,16 +114,13 @@ def test_a_parent_that_is_none_begins_a_trace(spans, header):
 
 
 def test_swiftia_is_told_nothing_of_traces(spans):
-    seen: list[httpx2.Request] = []
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        seen.append(request)
-        return httpx2.Response(200, json={"id": "job_1"})
-
-    client = swiftia.client("https://swiftia.example", "a-key", transport=httpx2.MockTransport(answer))
-    with tracing.span("step.submit"):
-        swiftia.Swiftia(client, max_result_bytes=1000).create_job({})
-    assert not {"traceparent", "tracestate", "baggage", "x-request-id"} & set(seen[0].headers)
+    with serving() as server:
+        server.script = answer(200, b'{"id": "job_1"}')
+        wire = swiftia.wire(server.url, "a-key")
+        with tracing.span("step.submit"):
+            swiftia.Swiftia(wire, key="a-key", max_result_bytes=1000).create_job({})
+        (asked,) = server.requests
+    assert not {"traceparent", "tracestate", "baggage", "x-request-id"} & set(asked.headers)
     assert [span.name for span in spans.get_finished_spans()] == ["upstream.request", "step.submit"]
     assert spans.get_finished_spans()[0].attributes["http.response.status_code"] == 200
 

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.workers.scripted import sending, serving
+from workers.certificates import certificates
 from workers.errors import ServiceError, TooLarge, UnreadableAnswer, UpstreamUnavailable
-from workers.swiftia import Swiftia, client
+from workers.swiftia import Swiftia, wire
+from workers.wire import Patience
 
 JOB = "job_7Qa1"
 # Reading the system's certificates takes 40 ms each time.
@@ -21,54 +24,19 @@ OK = b'{"id": "job_7Qa1", "status": "PROCESSING"}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-class Server:
-    """Reads one request per connection and lets ``script`` do the rest."""
-
-    def __init__(self):
-        self.script = None
-        self.connections = 0
-        self.requests = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self):
-        while True:
-            connection, _ = self._socket.accept()
-            with connection, contextlib.suppress(OSError):
-                self.connections += 1
-                request = connection.recv(65536)
-                if not request:
-                    return
-                self.requests.append(request)
-                self.script(connection)
-
-    def close(self):
-        # An empty connection is the sign to stop.
-        socket.create_connection(self._socket.getsockname()).close()
-        self._thread.join()
-        self._socket.close()
-
-
 @pytest.fixture(scope="module")
 def server():
-    made = Server()
-    yield made
-    made.close()
+    with serving() as made:
+        yield made
 
 
-def ask(server, *, total_s=5.0, read_s=5.0, max_result_bytes=100_000):
-    with client(server.url, "key", read_s=read_s, total_s=total_s, ssl_context=NO_TLS) as made:
-        return Swiftia(made, max_result_bytes=max_result_bytes).job(JOB)
+def asking(url, ssl_context=NO_TLS, **patience):
+    made = wire(url, "key", patience=Patience(**patience), ssl_context=ssl_context)
+    return Swiftia(made, key="key", max_result_bytes=100_000)
 
 
-def sending(*parts):
-    def script(connection):
-        for part in parts:
-            connection.sendall(part)
-
-    return script
+def ask(server, **patience):
+    return asking(server.url, **{"total_s": 5.0, "read_s": 5.0, **patience}).job(JOB)
 
 
 def trickling(beginning, part):
@@ -103,12 +71,11 @@ def test_every_framing_gives_the_bytes_as_sent(server, answer):
 def test_each_request_has_a_connection_of_its_own(server):
     server.script = sending(HEAD + b"Content-Length: %d\r\n\r\n" % len(OK) + OK)
     before = server.connections
-    with client(server.url, "key") as made:
-        swiftia = Swiftia(made, max_result_bytes=1000)
-        swiftia.job(JOB)
-        swiftia.job(JOB)
+    swiftia = asking(server.url)
+    swiftia.job(JOB)
+    swiftia.job(JOB)
     assert server.connections == before + 2
-    assert b"\r\nConnection: close\r\n" in server.requests[-1]
+    assert server.requests[-1].headers["connection"] == "close"
 
 
 @pytest.mark.parametrize(
@@ -207,37 +174,31 @@ def test_a_long_or_cut_refusal_is_judged_by_its_status(server):
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with client(f"http://127.0.0.1:{port}", "key") as made, pytest.raises(UpstreamUnavailable) as caught:
-        Swiftia(made, max_result_bytes=1000).job(JOB)
+    with pytest.raises(UpstreamUnavailable) as caught:
+        asking(f"http://127.0.0.1:{port}").job(JOB)
     assert not caught.value.sent
     assert "refused" in caught.value.message.lower()
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".test", "nowhere.invalid"])
 def test_a_host_without_an_address(host):
-    with client(f"http://{host}", "key") as made, pytest.raises(UpstreamUnavailable) as caught:
-        Swiftia(made, max_result_bytes=1000).job(JOB)
+    with pytest.raises(UpstreamUnavailable) as caught:
+        asking(f"http://{host}").job(JOB)
     assert not caught.value.sent
 
 
 def test_no_tls_where_tls_is_asked_for(server):
     server.script = sending(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    with (
-        client(server.url.replace("http:", "https:"), "key") as made,
-        pytest.raises(UpstreamUnavailable) as caught,
-    ):
-        Swiftia(made, max_result_bytes=1000).job(JOB)
+    with pytest.raises(UpstreamUnavailable) as caught:
+        asking(server.url.replace("http:", "https:"), certificates()).job(JOB)
     assert not caught.value.sent
 
 
 def test_a_handshake_that_never_ends(server):
     server.script = trickling(b"\x16\x03\x03\x40\x00", b"\x00")
     started = time.monotonic()
-    with (
-        client(server.url.replace("http:", "https:"), "key", connect_s=3, total_s=0.2) as made,
-        pytest.raises(UpstreamUnavailable) as caught,
-    ):
-        Swiftia(made, max_result_bytes=1000).job(JOB)
+    with pytest.raises(UpstreamUnavailable) as caught:
+        asking(server.url.replace("http:", "https:"), certificates(), connect_s=3, total_s=0.2).job(JOB)
     assert not caught.value.sent
     assert time.monotonic() - started < 2
 

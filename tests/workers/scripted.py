@@ -1,0 +1,96 @@
+"""A server on this machine that reads a request, and answers with whatever bytes a test wants."""
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import h11
+
+Script = Callable[[socket.socket], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """``headers``: by their names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> object:
+        return json.loads(self.body)
+
+
+class Server:
+    """Reads one request per connection and lets ``script`` do the rest."""
+
+    def __init__(self) -> None:
+        self.script: Script = lambda _: None
+        self.connections = 0
+        self.requests: list[Asked] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection, contextlib.suppress(OSError):
+                self.connections += 1
+                if not connection.recv(1, socket.MSG_PEEK):
+                    return
+                # What is no request, as the beginning of TLS, is answered as well.
+                with contextlib.suppress(h11.RemoteProtocolError):
+                    self.requests.append(_asked(connection))
+                self.script(connection)
+
+    def close(self) -> None:
+        # An empty connection is the sign to stop.
+        socket.create_connection(self._listener.getsockname()).close()
+        self._thread.join()
+        self._listener.close()
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    server = Server()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def sending(*parts: bytes) -> Script:
+    def script(connection: socket.socket) -> None:
+        for part in parts:
+            connection.sendall(part)
+
+    return script
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> Script:
+    """``headers``: with underscores where a name has a dash."""
+    given = {"Content-Length": str(len(body))} | {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    return sending(f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body)
+
+
+def _asked(connection: socket.socket) -> Asked:
+    protocol = h11.Connection(h11.SERVER)
+    head, body = None, b""
+    while not isinstance(event := protocol.next_event(), h11.EndOfMessage):
+        if event is h11.NEED_DATA:
+            protocol.receive_data(connection.recv(65536))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+    assert head is not None
+    headers = {name.decode(): value.decode() for name, value in head.headers}
+    return Asked(head.method.decode(), head.target.decode(), headers, body)
