@@ -13,7 +13,7 @@ any line and run again: nothing is lost and nothing doubles.
 Processes
     worker          one lane, one RQ queue, one forked work-horse per shift      jobs       what RQ calls
     stepworker      RQ's worker as we run it: ends and crashes (horse, slate)    attempts   claim, do, write the outcome
-    stoppable       the same: where it stops    shift  a horse goes on with the next nudges
+    stoppable       the same: where it stops    shift  a horse goes on with the next nudges  leases  held meanwhile
     clock           moves what is due onto RQ, as fast as the budget allows      wiring     settings to services
     courier         carries out deliveries, many at once, in threads (rooms)     handlers   the team's own function
     supervisor      keeps the processes of one machine running (processes, sessions, leash, signals, folderlock)

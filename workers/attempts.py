@@ -3,9 +3,7 @@
 But for what would take the next worker down too, as a fault in a library would: no memory, no end. That is a crash.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +22,7 @@ from workers.errors import (
     UpstreamUnavailable,
 )
 from workers.identifiers import Subject
+from workers.leases import Leases
 from workers.ledger import Ledger
 from workers.limits import AHEAD_S
 from workers.origin import working_on
@@ -36,7 +35,7 @@ from workers.steps.keep import keep
 from workers.steps.render import render
 from workers.steps.submit import submit
 from workers.steps.watch import watch
-from workers.work import FULL_PAUSE_S, RENEW_EVERY_S
+from workers.work import FULL_PAUSE_S
 
 Step = Callable[[Tools, Record], Outcome]
 # The names stand in queued jobs and in the ledger: they stay.
@@ -86,6 +85,7 @@ class Attempts:
         self._patience = patience
         self._now = now
         self._steps = steps
+        self._leases = Leases(tools.ledger.renew)
 
     def run(self, step: str, subject: Subject, attempt: int) -> bool:
         """Do one nudge, and answer whether it took too much. One that is late, doubled or out of place does nothing."""
@@ -124,7 +124,7 @@ class Attempts:
 
     def _outcome(self, record: Record) -> Outcome:
         try:
-            with renewed(self._tools.ledger, record):
+            with self._leases.kept(record.subject, record.attempt):
                 return self._steps[record.step](self._tools, record)
         except LedgerUnavailable:
             raise  # nothing can be written now: the lease runs out, and the step comes back
@@ -199,24 +199,3 @@ class Attempts:
 
 def _named(record: Record) -> dict[str, object]:
     return {"step": record.step, "subject": str(record.subject), "attempt": record.attempt}
-
-
-@contextmanager
-def renewed(ledger: Ledger, record: Record, *, every_s: float = RENEW_EVERY_S) -> Iterator[None]:
-    """Keep the lease of a claimed attempt while the block runs, so that only a dead step falls silent."""
-    over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(every_s):
-            try:
-                if not ledger.renew(record.subject, record.attempt):
-                    return
-            except LedgerUnavailable:
-                continue
-
-    thread = threading.Thread(target=renew, name="renew-lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()

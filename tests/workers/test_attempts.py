@@ -1,6 +1,9 @@
 """One attempt of a step, against a real ledger: whatever the step says or raises is written as it should be."""
 
+import os
+import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +12,7 @@ import pytest
 import structlog
 from redis import Redis
 
-from workers.attempts import STEPS, Attempts, Patience, StepTimeout, renewed
+from workers.attempts import STEPS, Attempts, Patience, StepTimeout
 from workers.budget import CREDENTIALS_PAUSE_S, NoSlot
 from workers.destinations import Destinations
 from workers.downloads import Downloads
@@ -30,12 +33,14 @@ from workers.errors import (
     UpstreamUnavailable,
 )
 from workers.guarded import guarded_client
-from workers.identifiers import JobSubject, RefSubject
+from workers.identifiers import JobSubject, RefSubject, Subject
+from workers.leases import Leases
+from workers.ledger import Ledger
 from workers.memory import Memory
 from workers.outcomes import Done, Failed, Outcome, Retry, Wait
 from workers.records import Record
 from workers.steps import Tools
-from workers.work import CRASH_PAUSE_S, DEADLY_CRASHES, FULL_PAUSE_S, LEASE_S, RENEW_EVERY_S
+from workers.work import CRASH_PAUSE_S, DEADLY_CRASHES, FULL_PAUSE_S, LEASE_S
 
 JOB = JobSubject("job_1")
 Step = Callable[[Any, Record], Outcome]
@@ -226,7 +231,6 @@ def test_what_would_take_a_worker_down_counts_as_a_crash(bench: Bench, error: Ba
     bench.run(raising(error))
     assert bench.field("state") == "parked"
     assert bench.field("reason").endswith(f"last because: {reason}")
-    assert not renewers()
 
 
 def test_a_step_cannot_take_its_end_for_a_fault_of_its_own(bench: Bench) -> None:
@@ -355,43 +359,101 @@ def claimed(bench: Bench) -> Record:
     return record
 
 
-def renewers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "renew-lease"]
+class Renewing:
+    """``count``: how often a lease was asked for."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.count = 0
+        self._ledger = ledger
+        self.leases = Leases(self._renew, every_s=0.01)
+
+    def _renew(self, subject: Subject, attempt: int) -> bool:
+        self.count += 1
+        return self._ledger.renew(subject, attempt)
+
+    def is_over(self) -> bool:
+        """Whether nobody asks any more."""
+        before = self.count
+        time.sleep(0.1)  # ten times as long as from one to the next
+        return self.count == before
+
+    @staticmethod
+    def threads() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "leases"]
 
 
-def test_a_running_step_renews_its_lease(bench: Bench, eventually: Any) -> None:
+@pytest.fixture
+def renewing(bench: Bench) -> Renewing:
+    return Renewing(bench.ledger)
+
+
+def test_a_running_step_renews_its_lease(bench: Bench, renewing: Renewing, eventually: Any) -> None:
     record = claimed(bench)
-    with renewed(bench.ledger, record, every_s=0.01):
+    with renewing.leases.kept(record.subject, record.attempt):
         for _ in range(3):
             bench.redis.zadd("sr:due:fetch", {str(JOB): 0})
             eventually(lambda: bench.due_in() > LEASE_S - 1)
-    eventually(lambda: not renewers())
 
 
-def test_it_stops_when_another_attempt_took_over(bench: Bench, eventually: Any) -> None:
+def test_several_steps_are_renewed_by_one_thread(bench: Bench, renewing: Renewing, eventually: Any) -> None:
     record = claimed(bench)
-    with renewed(bench.ledger, record, every_s=0.01):
+    before = renewing.threads()
+    with renewing.leases.kept(record.subject, record.attempt):
+        with renewing.leases.kept(JobSubject("job_other"), 1):
+            assert len(set(renewing.threads()) - set(before)) == 1
         bench.redis.zadd("sr:due:fetch", {str(JOB): 0})
+        eventually(lambda: bench.due_in() > LEASE_S - 1)
+
+
+def test_a_lease_that_another_attempt_took_over_is_let_go(bench: Bench, renewing: Renewing, eventually: Any) -> None:
+    record = claimed(bench)
+    with renewing.leases.kept(record.subject, record.attempt):
         bench.redis.hincrby(f"sr:job:{JOB}", "attempt", 1)
-        eventually(lambda: not renewers())
+        eventually(renewing.is_over)
 
 
-def test_it_stops_when_the_step_ends_badly(bench: Bench, eventually: Any) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError(), StepTimeout(180)])
+def test_it_is_let_go_when_the_step_ends_badly(
+    bench: Bench, renewing: Renewing, eventually: Any, error: BaseException
+) -> None:
     record = claimed(bench)
-    with pytest.raises(ZeroDivisionError), renewed(bench.ledger, record, every_s=0.01):
-        _ = 1 / 0
-    eventually(lambda: not renewers())
+    with pytest.raises(type(error)), renewing.leases.kept(record.subject, record.attempt):
+        raise error
+    eventually(renewing.is_over)
 
 
-def test_it_outlives_a_ledger_that_is_away(bench: Bench, eventually: Any) -> None:
+def test_another_step_can_be_kept_after_the_thread_has_ended(bench: Bench, renewing: Renewing, eventually: Any) -> None:
     record = claimed(bench)
-    with renewed(bench.ledger, record, every_s=0.01):
+    for _ in range(2):
+        with renewing.leases.kept(record.subject, record.attempt):
+            bench.redis.zadd("sr:due:fetch", {str(JOB): 0})
+            eventually(lambda: bench.due_in() > LEASE_S - 1)
+        eventually(renewing.is_over)
+
+
+def test_a_fork_renews_what_it_has_in_hand(bench: Bench, renewing: Renewing, eventually: Any) -> None:
+    record = claimed(bench)
+    with renewing.leases.kept(JobSubject("job_other"), 1):
+        if (child := os.fork()) == 0:
+            with renewing.leases.kept(record.subject, record.attempt):
+                time.sleep(60)  # until it is killed
+            os._exit(0)
+    try:
+        bench.redis.zadd("sr:due:fetch", {str(JOB): 0})
+        eventually(lambda: bench.due_in() > LEASE_S - 1)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_it_outlives_a_ledger_that_is_away(bench: Bench, renewing: Renewing, eventually: Any) -> None:
+    record = claimed(bench)
+    with renewing.leases.kept(record.subject, record.attempt):
         # A key of another kind makes the script fail, as an outage does.
         bench.redis.rename("sr:due:fetch", "aside")
         bench.redis.set("sr:due:fetch", "no sorted set")
-        threading.Event().wait(0.1)
-        assert renewers()
+        tried = renewing.count
+        eventually(lambda: renewing.count > tried + 2)
         bench.redis.rename("aside", "sr:due:fetch")
         bench.redis.zadd("sr:due:fetch", {str(JOB): 0})
         eventually(lambda: bench.due_in() > LEASE_S - 1)
-    assert RENEW_EVERY_S < LEASE_S
