@@ -6,11 +6,11 @@ process that was forked after its first use, which is how workers are made.
 
 import fcntl
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import IO
 
 from workers import partials
@@ -28,6 +28,7 @@ class Disk:
 
     def __init__(self, root: Path, *, spare: int = 0) -> None:
         self._root = self.root = root
+        self._base = os.fspath(root)
         self._settled: set[tuple[str, int]] = set()
         self.volume = Volume(root, spare=spare)
         with self.failures():
@@ -54,21 +55,21 @@ class Disk:
 
     @contextmanager
     def _staged(self, path: str) -> Iterator[IO[bytes]]:
-        target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(target)
-        # The name stays locked as long as its writer lives: what can be locked belongs to nobody any more.
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", suffix=_STAGED, delete=False
-        ) as staged:
+        target = f"{self._base}/{path}"
+        folder, name = os.path.split(target)
+        _make_way(folder, name)
+        staged = f"{folder}/.{name}.{secrets.token_hex(8)}{_STAGED}"
+        with open(staged, "xb", opener=_private) as file:
             try:
-                fcntl.flock(staged, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield staged.file
-                staged.flush()
-                os.fsync(staged.fileno())
-                os.replace(staged.name, target)  # noqa: PTH105 - staged.name is text
+                # The name stays locked as long as its writer lives: what can be locked belongs to nobody any more.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(staged, target)
             except BaseException:
-                Path(staged.name).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(staged)
                 raise
 
     def partial(self, path: str, origin: str) -> AbstractContextManager[Partial]:
@@ -116,26 +117,38 @@ class Disk:
 
     def _sync_names(self, *paths: str) -> None:
         # Each name and every folder above it may be new; whoever made a folder may not have synced it yet.
-        folders = {folder for path in paths for folder in PurePath(path).parents}
-        for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
-            if folder.parts:
-                sync(self._root / folder)
-        self._sync_root({PurePath(path).parts[0] for path in paths})
+        folders: set[str] = set()
+        for path in paths:
+            while path := os.path.dirname(path):
+                folders.add(path)
+        # What is deep has more slashes: the name of a folder counts once it is there.
+        for folder in sorted(folders, key=lambda folder: folder.count("/"), reverse=True):
+            sync(f"{self._base}/{folder}")
+        self._sync_root({path.partition("/")[0] for path in paths})
 
     def _sync_root(self, names: Iterable[str]) -> None:
         # A folder right in the root is there for all jobs, and stays: its name is synced once.
-        places = {name: (name, (self._root / name).stat().st_ino) for name in names}
+        places = {name: (name, os.stat(f"{self._base}/{name}").st_ino) for name in names}
         if not self._settled.issuperset(places.values()):
-            sync(self._root)
-            self._settled.update(place for name, place in places.items() if (self._root / name).is_dir())
+            sync(self._base)
+            self._settled.update(place for name, place in places.items() if os.path.isdir(f"{self._base}/{name}"))
 
 
-def _remove_abandoned(target: Path) -> None:
-    """Remove what killed writers of the same name left behind, but not what another process writes right now."""
-    # No pattern: each would be another one to compile.
-    with os.scandir(target.parent) as found:
-        names = [entry.name for entry in found if entry.name.startswith(f".{target.name}.")]
-    for staged in (target.parent / name for name in names if name.endswith(_STAGED)):
-        with suppress(OSError), staged.open("rb") as file:
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+def _make_way(folder: str, name: str) -> None:
+    """Make the folder, or remove what killed writers of the same name left in it. What another process writes right now
+    stays.
+    """
+    try:
+        with os.scandir(folder) as found:
+            names = [entry.name for entry in found if entry.name.startswith(f".{name}.")]
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)
+        return
+    for staged in (f"{folder}/{name}" for name in names if name.endswith(_STAGED)):
+        with suppress(OSError), open(staged, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            staged.unlink()
+            os.unlink(staged)

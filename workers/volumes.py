@@ -84,7 +84,7 @@ class Volume:
             raise kind(f"{self.folder}: {error.strerror or error}; {_fix(error.errno)}") from error
 
 
-def sync(folder: Path) -> None:
+def sync(folder: Path | str) -> None:
     """See that the names in a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
