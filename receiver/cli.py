@@ -76,9 +76,9 @@ def cli(ctx: click.Context) -> None:
 
 # New objects until the next look for cycles among them. Loading makes many and no garbage: at 700, the default up to
 # Python 3.11, the looks take a tenth of the time that a process of ours needs to start.
-_UNTIL_LOOK: Final = 10_000
+UNTIL_LOOK: Final = 10_000
 
 
 def main() -> None:
-    gc.set_threshold(_UNTIL_LOOK)
+    gc.set_threshold(UNTIL_LOOK)
     cli(prog_name="swiftia-receiver" if sys.argv[0].endswith("__main__.py") else None)

@@ -13,6 +13,7 @@ has nothing to do.
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ from redis import Redis
 from rq import Queue, SimpleWorker, Worker
 from rq.serializers import JSONSerializer
 
+from receiver.cli import UNTIL_LOOK
 from tests.bench.idle import idle, told
 from tests.chaos.machine import ROOT
 from workers import logs
@@ -57,6 +59,7 @@ def role(name: str) -> None:
         worker = OWN_OF_RQ[name]([name], connection=redis, serializer=JSONSerializer, log_job_description=False)
         worker.work(logging_level="ERROR")
         return
+    gc.set_threshold(UNTIL_LOOK)
     settings = Settings.from_env(os.environ)
     logs.configure(settings)
     if name == "clock":
