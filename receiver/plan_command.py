@@ -17,6 +17,8 @@ from workers.planning.plan import Plan, plan
 from workers.settings import Settings
 
 _MOST_SHORTS = 200
+# What a plan counts with where jobs are never erased, in days.
+_A_YEAR = 365
 _POSITIVE = click.FloatRange(min=0, min_open=True, max=1e9)
 _NOT_NEGATIVE = click.FloatRange(min=0, max=1e9)
 
@@ -54,7 +56,7 @@ class _Rate(click.ParamType[RateLimit]):
     show_default=True,
     help="Bytes a second for downloads.",
 )
-@click.option("--kept-days", type=_NOT_NEGATIVE, default=90.0, show_default=True, help="How long jobs are kept.")
+@click.option("--kept-days", type=_NOT_NEGATIVE, help="How long jobs are kept; by default RETENTION_DAYS, or a year.")
 @click.option("--seed", default="plan", show_default=True, help="The same seed, the same answer.")
 @click.option("--json", "as_json", is_flag=True, help="Everything as one JSON document.")
 @click.pass_obj
@@ -65,6 +67,8 @@ def plan_command(env: Mapping[str, str], /, **asked: Any) -> None:
     is simulated and stands for all. Crashes, refusals and callbacks that never come are not part of it.
     """
     settings = Settings.from_env(env)
+    if asked["kept_days"] is None:
+        asked["kept_days"] = settings.retention_days or _A_YEAR
     load = Load(
         limit=asked["rate_limit"] or PLANS.get(asked["plan_name"], settings.rate_limit),
         jobs_per_day=asked["jobs_per_day"] / asked["accounts"],
