@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,21 +154,33 @@ def _pinged(client: Redis) -> float:
     return time.perf_counter() - began
 
 
-def pages(stall: Stall, number: int, rounds: int, rate: float) -> dict[str, float]:
+def pages(stall: Stall, number: int, rounds: int, rate: float) -> dict[str, Any]:
     """p99 at ``rate`` with so many open pages that do what the console's do, beside that without any.
 
     Each window begins with pages that are quiet, so that all of them look when the callbacks begin, and again later.
+    Which of a pair is first takes turns. ``ratio``: the median of the pairs; ``pooled``: of all callbacks together.
     """
     _follow(stall.port)
-    found: dict[str, list[float]] = {"without": [], "with": []}
-    for _ in range(rounds):
-        for kind, ninetynine in found.items():
+    found: dict[str, list[Answers]] = {"without": [], "with": []}
+    for n in range(rounds):
+        for kind in sorted(found, reverse=n % 2 == 0):
             opened = open_pages(stall.port, ADMIN, _FOLLOWED, number) if kind == "with" else contextlib.nullcontext()
             with opened, contextlib.closing(Knocker(stall.port, CONNECTIONS)) as knocker:
-                answers: Answers = knocker.paced(requests(int(_OPEN_S * rate) + 10), _OPEN_S, rate)
-                ninetynine.append(answers.percentile(0.99))
-    ratios = [each / other for each, other in zip(found["with"], found["without"], strict=True)]
-    return {**{kind: statistics.median(each) for kind, each in found.items()}, "ratio": statistics.median(ratios)}
+                found[kind].append(knocker.paced(requests(int(_OPEN_S * rate) + 10), _OPEN_S, rate))
+    each = {kind: [answers.percentile(0.99) for answers in windows] for kind, windows in found.items()}
+    ratios = [one / other for one, other in zip(each["with"], each["without"], strict=True)]
+    pooled = {kind: _ninetynine(windows) for kind, windows in found.items()}
+    return {
+        **{kind: statistics.median(p99) for kind, p99 in each.items()},
+        "ratio": statistics.median(ratios),
+        "pooled": pooled["with"] / pooled["without"],
+        "each": each,
+    }
+
+
+def _ninetynine(windows: Sequence[Answers]) -> float:
+    late = sorted(itertools.chain.from_iterable(answers.late for answers in windows))
+    return late[int(0.99 * (len(late) - 1))]
 
 
 def _follow(port: int) -> None:
