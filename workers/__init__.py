@@ -51,7 +51,7 @@ What is kept
 Outside parties
     swiftia         what it is asked (exchanges, wire)                          budget     who may send a request when
     downloads       files from the network (replies, guarded, dialing, timedstreams)
-    connections     clients of Redis (sentinels)    durability  how it keeps what is written
+    connections     clients of Redis (sentinels, steady)    durability  how it keeps what is written
     destinations    where deliveries go: over HTTP, or to a function             storage      how full Swiftia's is
 
 Rules without any IO

@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 from workers import sentinels
 from workers.errors import InvalidSettings
+from workers.steady import SteadyRedis
 
 T = TypeVar("T")
 _DIRECT = ("redis", "rediss", "unix")
@@ -46,7 +47,7 @@ def web_redis(url: str) -> redis.Redis:
     The one retry repeats a write whose answer was lost, so every write must be idempotent. Raises InvalidSettings.
     """
     options = {"socket_timeout": 1.5, "socket_connect_timeout": 1.0, "health_check_interval": 15}
-    return _client(url, lookup_timeout=0.3, retry=Patience(NoBackoff(), 1, seconds=1.0), **options)
+    return _client(redis.Redis, url, lookup_timeout=0.3, retry=Patience(NoBackoff(), 1, seconds=1.0), **options)
 
 
 def worker_redis(url: str) -> redis.Redis:
@@ -56,15 +57,15 @@ def worker_redis(url: str) -> redis.Redis:
     """
     retry = Patience(ExponentialWithJitterBackoff(base=0.05, cap=2), 40, seconds=60.0)
     options = {"socket_timeout": 5.0, "socket_connect_timeout": 2.0, "health_check_interval": 0}
-    return _client(url, lookup_timeout=1.0, retry=retry, **options)
+    return _client(SteadyRedis, url, lookup_timeout=1.0, retry=retry, **options)
 
 
-def _client(url: str, *, lookup_timeout: float, **options: Any) -> redis.Redis:
+def _client(kind: type[redis.Redis], url: str, *, lookup_timeout: float, **options: Any) -> redis.Redis:
     if url.startswith(f"{sentinels.SCHEME}://"):
-        return sentinels.primary(url, lookup_timeout=lookup_timeout, **options)
+        return sentinels.primary(url, lookup_timeout=lookup_timeout, kind=kind, **options)
     _refuse_what_we_do_not_take(url)
     try:
-        return redis.Redis.from_url(url, **options)
+        return kind.from_url(url, **options)
     except (ValueError, TypeError):
         # The cause quotes parts of the URL, and the password may be among them.
         raise InvalidSettings([f"REDIS_URL={safe_url(url)} cannot be read; write redis://host:6379/0"]) from None

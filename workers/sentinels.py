@@ -91,8 +91,8 @@ def _unreadable(why: str) -> InvalidSettings:
     return InvalidSettings([f"REDIS_URL: {why}; write {_EXAMPLE}"])
 
 
-def primary(url: str, *, lookup_timeout: float, **options: Any) -> Redis:
-    """Return a client of the primary. ``lookup_timeout``: seconds for one question to one sentinel.
+def primary(url: str, *, lookup_timeout: float, kind: type[Redis] = Redis, **options: Any) -> Redis:
+    """Return a client of the primary, of that ``kind``. ``lookup_timeout``: seconds for one question to one sentinel.
 
     ``options``: those of a connection to the primary. Raises InvalidSettings.
     """
@@ -115,7 +115,7 @@ def primary(url: str, *, lookup_timeout: float, **options: Any) -> Redis:
         password=address.password,
         **options,
     )
-    return Redis.from_pool(pool)
+    return kind.from_pool(pool)
 
 
 class Sentinels(Sentinel):

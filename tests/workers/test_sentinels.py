@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import ConnectionError as RedisConnectionError
+from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
@@ -18,6 +19,7 @@ from redis.sentinel import MasterNotFoundError
 from workers.connections import safe_url, web_redis
 from workers.errors import InvalidSettings
 from workers.sentinels import primary, read_address
+from workers.steady import SteadyRedis
 
 HELLO = b"%1\r\n$5\r\nproto\r\n:3\r\n"
 TEXT = st.text(min_size=1, max_size=20)
@@ -115,13 +117,24 @@ def test_a_sentinel_that_does_not_know_the_name_is_passed_over(serve, free_ports
         b"-LOADING Valkey is loading the dataset in memory\r\n",
     ],
 )
-def test_a_server_that_is_no_primary_any_more_is_left_for_the_new_one(serve, answer):
-    old = serve({b"INCRBY": answer})
-    new = serve({b"INCRBY": b":7\r\n"})
-    named = iter([old, old, new, new, new])
+@pytest.mark.parametrize("kind", [Redis, SteadyRedis])
+def test_a_server_that_is_no_primary_any_more_is_left_for_the_new_one(serve, answer, kind):
+    old = serve({b"INCRBY": answer, b"EVALSHA": answer})
+    new = serve({b"INCRBY": b":7\r\n", b"EVALSHA": b":8\r\n"})
+    named = iter([old, old, old, old, *[new] * 6])
     sentinel = serve({b"SENTINEL": lambda: master(next(named))})
-    with contextlib.closing(client_of(sentinel, retries=3)) as client:
+    with contextlib.closing(client_of(sentinel, retries=5, kind=kind)) as client:
         assert client.incr("key") == 7
+        assert client.evalsha("0" * 40, 0) == 8
+
+
+def test_a_kept_connection_leaves_a_server_that_is_no_primary_any_more(serve):
+    said = iter([b":1\r\n", b"-READONLY You can't write against a read only replica.\r\n"])
+    old, new = serve({b"EVALSHA": lambda: next(said)}), serve({b"EVALSHA": b":2\r\n"})
+    named = iter([old, *[new] * 6])
+    sentinel = serve({b"SENTINEL": lambda: master(next(named))})
+    with contextlib.closing(client_of(sentinel, kind=SteadyRedis)) as client:
+        assert [client.evalsha("0" * 40, 0) for _ in range(4)] == [1, 2, 2, 2]
 
 
 def test_another_error_is_the_callers(serve):
@@ -139,8 +152,9 @@ def address(*ports: int) -> str:
     return f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in ports)}/films/0"
 
 
-def client_of(*ports: int, retries: int = 0):
-    return primary(address(*ports), lookup_timeout=2.0, retry=Retry(NoBackoff(), retries), socket_timeout=2.0)
+def client_of(*ports: int, retries: int = 0, kind: type[Redis] = Redis):
+    options = {"retry": Retry(NoBackoff(), retries), "socket_timeout": 2.0}
+    return primary(address(*ports), lookup_timeout=2.0, kind=kind, **options)
 
 
 def master(port: int) -> bytes:

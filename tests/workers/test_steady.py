@@ -1,0 +1,112 @@
+"""The client that keeps a connection for scripts: what is said over it, and what happens when something is wrong."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from workers.connections import worker_redis
+from workers.steady import SteadyRedis
+from workers.valkey import EmbeddedValkey
+
+SLOW = "local till = redis.call('TIME')[1] + 2 while tonumber(redis.call('TIME')[1]) < till do end return 'slow'"
+
+
+class Ended(BaseException):
+    """As a step is ended: on any line."""
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[SteadyRedis]:
+    with contextlib.closing(worker_redis(redis_url)) as made:
+        assert isinstance(made, SteadyRedis)
+        yield made
+
+
+def loaded(client: redis.Redis, script: str) -> Any:
+    return client.script_load(script)
+
+
+def connections(client: redis.Redis) -> set[str]:
+    return {one["id"] for one in client.client_list()}
+
+
+def test_scripts_of_a_thread_go_over_one_connection(client: SteadyRedis) -> None:
+    who = client.register_script("return ARGV[1]")
+    before = connections(client)
+    assert [who(args=[str(n)]) for n in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+    assert len(connections(client) - before) == 1
+    done: list[bytes] = []
+    thread = threading.Thread(target=lambda: done.append(who(args=["other"])))
+    thread.start()
+    thread.join()
+    assert done == [b"other"]
+
+
+def test_what_the_server_refuses_is_said_and_the_connection_stays(client: SteadyRedis) -> None:
+    fine, wrong = loaded(client, "return 'fine'"), loaded(client, "return redis.error_reply('WRONG it is')")
+    client.evalsha(fine, 0)
+    before = connections(client)
+    with pytest.raises(ResponseError, match="WRONG it is"):
+        client.evalsha(wrong, 0)
+    with pytest.raises(NoScriptError):
+        client.evalsha("0" * 40, 0)
+    assert client.evalsha(fine, 0) == b"fine"
+    assert connections(client) == before
+
+
+def test_the_answer_that_nobody_read_is_not_taken_for_the_next(client: SteadyRedis) -> None:
+    fine, slow = loaded(client, "return 'fine'"), loaded(client, SLOW)
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise Ended
+
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Ended):
+            client.evalsha(slow, 0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert client.evalsha(fine, 0) == b"fine"
+
+
+def test_a_fork_has_a_connection_of_its_own(client: SteadyRedis) -> None:
+    echo = loaded(client, "return ARGV[1]")
+    client.evalsha(echo, 0, "first")
+    if (child := os.fork()) == 0:
+        right = all(client.evalsha(echo, 0, f"child {n}") == f"child {n}".encode() for n in range(200))
+        os._exit(0 if right else 1)
+    assert all(client.evalsha(echo, 0, f"parent {n}") == f"parent {n}".encode() for n in range(200))
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_server_that_is_back_is_asked_again(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path / "valkey")
+    server.start()
+    with contextlib.closing(worker_redis(server.url)) as client:
+        count = client.register_script("return redis.call('INCR', 'count')")
+        assert count() == 1
+        server.stop()
+        server.start()
+        assert count() == 2  # which knows no script by now, too
+        assert count() == 3
+    server.stop()
+
+
+def test_closed_it_leaves_no_connection_behind(redis_url: str, client: SteadyRedis) -> None:
+    before = connections(client)
+    other = worker_redis(redis_url)
+    other.evalsha(loaded(other, "return 1"), 0)
+    assert len(connections(client) - before) == 2
+    other.close()
+    assert connections(client) == before

@@ -1,0 +1,72 @@
+"""A client of Redis for those who run scripts all the time: each thread keeps a connection for them.
+
+Taking one out of the library's pool, and putting it back, costs a worker more than what it says and hears over it.
+"""
+
+import os
+import threading
+from contextlib import suppress
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+class _Kept(threading.local):
+    """The connection of this thread. ``pid``: of the process that made it."""
+
+    connection: Any = None
+    pid = 0
+
+
+class SteadyRedis(redis.Redis):
+    """Runs scripts over the connection that its thread keeps. Everything else is the library's client.
+
+    Whatever is wrong with that connection, the library's way is tried next, with all its patience: it finds the new
+    primary, or a server that is back. So a script may run twice, as it may with the library's own retries.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._kept = _Kept()
+        super().__init__(*args, **options)
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        try:
+            return self._asked("EVALSHA", sha, numkeys, *keys_and_args)
+        except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError):
+            return super().evalsha(sha, numkeys, *keys_and_args)
+
+    def close(self) -> None:
+        self._hang_up()
+        super().close()
+
+    def _asked(self, *command: Any) -> Any:
+        connection = self._connection()
+        whole = False
+        try:
+            connection.send_command(*command)
+            try:
+                answer = connection.read_response()
+            except redis.ResponseError:
+                whole = True
+                raise
+            whole = True
+            return answer
+        finally:
+            # A step may be ended on any line, and the answer that it did not read would be taken for the next one.
+            if not whole:
+                self._hang_up()
+
+    def _connection(self) -> Any:
+        kept = self._kept
+        if kept.connection is None or kept.pid != os.getpid():
+            options = {**self.connection_pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
+            kept.connection, kept.pid = self.connection_pool.connection_class(**options), os.getpid()
+        return kept.connection
+
+    def _hang_up(self) -> None:
+        connection, self._kept.connection = self._kept.connection, None
+        if connection is not None:
+            with suppress(redis.RedisError):
+                connection.disconnect()
