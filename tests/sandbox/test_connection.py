@@ -134,6 +134,35 @@ def test_many_connections_at_once(sandbox, new_client):
     assert sandbox.books()["requests"]["GET /api/jobs/{id}"]["404"] == before + 200
 
 
+def test_one_connection_after_the_other_needs_no_new_thread(sandbox):
+    request = b"GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n"
+    seen = set()
+    for _ in range(50):
+        say(sandbox, request)
+        seen |= set(threading.enumerate())
+    say(sandbox, request)
+
+    assert len(seen - set(threading.enumerate())) == 0
+    assert len(seen) < 50
+
+
+def test_few_threads_are_kept_of_many(anyone):
+    others = len(threading.enumerate())
+    with Sandbox(SandboxConfig(port=0, webhook_senders=1)) as sandbox:
+        held = [connect(sandbox) for _ in range(60)]
+        for connection in held:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        assert len(threading.enumerate()) - others >= 60
+        for connection in held:
+            connection.close()
+        deadline = time.monotonic() + 10
+        while len(threading.enumerate()) - others > 30:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert anyone.get(sandbox.url).status_code == 200
+
+
 def test_hundreds_of_requests_a_second(sandbox):
     count, request = 500, b"GET /api/jobs/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sandbox-key\r\n\r\n"
     began = time.monotonic()

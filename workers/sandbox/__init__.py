@@ -5,7 +5,7 @@ It shares no reading or writing code with the service, so that a mistake cannot 
     server       put together, start, stop; ``serve`` runs until a signal
     config       SandboxConfig: everything that can be chosen; ``fields`` reads and checks one choice
     magic        words in a video id that make a job misbehave
-    listener     the socket; ``connection``: one client; ``requests``, ``replies``: what goes over it
+    listener     the socket; ``connection``: one client; ``heads``, ``requests``, ``replies``: what goes over it
     front        routing, and what goes wrong on the wire (``faults``)
     api          key, allowance (``limiter``), the documented routes and their ``answers``
     controls     the sandbox's own routes; ``page``: the one that explains it

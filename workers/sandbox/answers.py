@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from workers.sandbox.limiter import Rate, Verdict, whole_seconds
 
@@ -18,6 +18,10 @@ class Answer:
     kind: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     subject: str = ""
+
+    def with_headers(self, first: tuple[tuple[str, str], ...]) -> Self:
+        """Give a copy with these before its own. By hand: ``replace`` takes several times as long."""
+        return type(self)(self.status, self.body, self.kind, (*first, *self.headers), self.subject)
 
 
 class Refused(Exception):

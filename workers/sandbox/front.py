@@ -1,7 +1,6 @@
 """Every request comes through here: it is routed, met by faults, answered and entered in the books."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from workers.sandbox import answers, media
 from workers.sandbox.answers import Answer, Refused
@@ -64,7 +63,7 @@ class Front:
             self._note(name, fault, effect=False, subject="")
             return _broken(name, fault, None)
         answer = self._api.reply(request, route)
-        answer = replace(answer, headers=(*allowance, *answer.headers))
+        answer = answer.with_headers(allowance)
         if fault is None:
             return plain(name, answer)
         self._note(name, fault, effect=bool(answer.subject), subject=answer.subject)

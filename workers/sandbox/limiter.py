@@ -5,6 +5,7 @@ import re
 import threading
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 _RATE = re.compile(r"([1-9][0-9]{0,6})/([0-9]{0,6}(?:\.[0-9]{1,6})?)s", re.ASCII)
 
@@ -15,6 +16,7 @@ class Rate:
     seconds: float
 
 
+@lru_cache(maxsize=16)
 def parse_rate(text: str) -> Rate:
     """Read ``5/1s``, ``1/5s``, ``10/0.5s`` or ``1/s``; raise ValueError for anything else."""
     match = _RATE.fullmatch(text.strip())
