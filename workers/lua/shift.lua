@@ -17,11 +17,11 @@ if a.ended then
     call('HSET', job, 'status', 'queued')
     call('HDEL', job, 'started_at', 'last_heartbeat', 'worker_name')
     call('LPUSH', queue, id)
+    call('DEL', 'rq:execution:' .. name)
   else
-    call('DEL', job)
+    call('DEL', job, 'rq:execution:' .. name)
     if call('EXISTS', worker) == 1 then call('HINCRBY', worker, 'successful_job_count', 1) end
   end
-  call('DEL', 'rq:execution:' .. name)
   call('ZREM', 'rq:executions:' .. id, run)
   call('ZREM', wip, name)
   call('SREM', runs, name)
@@ -30,9 +30,12 @@ end
 if not a.run or call('EXISTS', 'rq:suspended') == 1 then return false end
 local id, fields
 repeat
-  id = call('LINDEX', queue, 0)
-  if not id or not string.find(id, '^[%w_-]+$') then return false end -- what is no id, RQ has to deal with
-  call('LPOP', queue)
+  id = call('LPOP', queue)
+  if not id then return false end
+  if not string.find(id, '^[%w_-]+$') then -- what is no id, RQ has to deal with
+    call('LPUSH', queue, id)
+    return false
+  end
   fields = redis.pcall('HGETALL', 'rq:job:' .. id)
 until not fields.err and #fields > 0 -- RQ passes over what is there no more, too
 
