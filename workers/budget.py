@@ -31,7 +31,7 @@ from workers import keys
 from workers.errors import LedgerUnavailable, ServiceError
 from workers.exchanges import Answer
 from workers.limits import AHEAD_S, TRANSIT_S, TURN_EVERY, RateLimit, most_requests, read_stated
-from workers.scripts import Scripts, counting, lua_literal, source
+from workers.scripts import Scripts, counting, source
 from workers.standing import BudgetState, Peek, read_peek, read_state
 from workers.verdicts import FINE, NOTHING, verdict
 from workers.work import CLASSES, UPSTREAM
@@ -78,9 +78,8 @@ class Budget:
     ) -> None:
         self.limit = limit
         self._account = account
-        constants, measures = _constants(limit, account), keys.budget_measures(account)
-        prelude = f"local C = {lua_literal(constants)}\n{counting(measures)}{source('budget')}\n"
-        self._scripts = Scripts(redis, prelude=prelude)
+        library = f"{counting(keys.budget_measures(account))}{source('budget')}\n"
+        self._scripts = Scripts(redis, known=_constants(limit, account), library=library)
         self._now_ms = now_ms
         self._chance = chance
         self._sleep = sleep

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from workers.budget import Budget
+from workers.constants import constants, lua_literal
 from workers.identifiers import JobSubject
 from workers.ledger import Ledger
 from workers.limits import RateLimit
 from workers.nudges import templates
-from workers.scripts import LedgerScripts, constants, lua_literal
+from workers.scripts import LedgerScripts
 from workers.states import JobState
 
 # These have constants of their own.

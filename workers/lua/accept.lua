@@ -21,7 +21,7 @@ local function know(job, ref)
     local _, other = adopt(job, ref, at)
     ignored = other
   end
-  local has = call('HGET', 'sr:job:' .. job, 'account')
+  local has = get('sr:job:' .. job, 'account')
   if a.account ~= '' and not has then give_account(job, a.account) end
   if a.account ~= '' and has and has ~= a.account then ignored = a.account end
   if not known then event(job, at, 'known', {by = 'callback'}) end
@@ -48,7 +48,7 @@ else
 end
 
 -- The same receipt is the same callback: its answer was lost, or it waited in the spool and is handed on again.
-local first = not first_word and call('HGET', 'sr:seen:' .. owner, a.digest)
+local first = not first_word and get('sr:seen:' .. owner, a.digest)
 if first == a.receipt then return {'new', owner, a.receipt, ''} end
 local function listed(receipt)
   for _, entry in ipairs(call('LRANGE', 'sr:callbacks:' .. owner, 0, -1)) do
@@ -66,11 +66,11 @@ elseif not first_word and call('HLEN', 'sr:seen:' .. owner) >= C.callbacks_cap t
   outcome = 'full' -- its job is looked at all the same
   if listed(a.receipt) then return {outcome, owner, a.receipt, ''} end
 else
-  call('HSET', 'sr:bodies:' .. owner, a.receipt, ARGV[2])
+  set('sr:bodies:' .. owner, a.receipt, ARGV[2])
 end
 -- Last of all: a script that breaks off in the middle is not undone, and what is seen is not looked at again.
 local function done()
-  if outcome == 'new' then call('HSET', 'sr:seen:' .. owner, a.digest, a.receipt) end
+  if outcome == 'new' then set('sr:seen:' .. owner, a.digest, a.receipt) end
   return {outcome, owner, a.receipt, ignored or ''}
 end
 local origin = {request_id = a.meta.request_id, trace = a.meta.trace}
@@ -92,21 +92,21 @@ if is_ref(owner) then
 end
 
 local key = 'sr:job:' .. owner
-local state = call('HGET', key, 'state')
-local unheard = first_word or state == 'waiting' or (outcome == 'new' and (state == 'failed' or (state == 'parked' and not call('HGET', key, 'renders'))))
+local state = get(key, 'state')
+local unheard = first_word or state == 'waiting' or (outcome == 'new' and (state == 'failed' or (state == 'parked' and not get(key, 'renders'))))
 if unheard or outcome == 'new' then carry(owner, origin) end
 if unheard then
   set_state(owner, 'fetching', at)
-  call('HSET', key, 'heard_at', at, 'tries', 0, 'crashes', 0)
+  set(key, 'heard_at', at, 'tries', 0, 'crashes', 0)
   call('HDEL', key, 'reason', 'parked_from')
   state = 'fetching'
 end
 if outcome == 'new' and state ~= 'fetching' then call('ZADD', 'sr:unarchived', at, owner) end -- no fetch keeps its body
 if state == 'fetching' then
-  local attempt = call('HGET', key, 'attempt')
-  local nudge = call('HGET', key, 'nudge')
-  if call('HGET', key, 'begun') == attempt then
-    call('HSET', key, 'heard', 1) -- its GET may have left before this callback: it looks once more afterwards
+  local attempt = get(key, 'attempt')
+  local nudge = get(key, 'nudge')
+  if get(key, 'begun') == attempt then
+    set(key, 'heard', 1) -- its GET may have left before this callback: it looks once more afterwards
   elseif nudge and call('LPOS', 'rq:queue:' .. C.lane_of_class.fetch, nudge) then
     set_due(owner, 'fetch', at + C.lease_ms) -- it is about to be fetched anyway
   else

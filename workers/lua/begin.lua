@@ -3,10 +3,10 @@
 -- is over or was begun by another run.
 local at = now_ms(a.now)
 local key = record_key(a.subject)
-local got = call('HMGET', key, 'attempt', 'begun', 'state', 'ended')
-if got[1] ~= a.attempt or got[2] == a.attempt or got[4] == a.attempt or not got[3] then return false end
-if step_of(a.subject, got[3]) ~= a.step then return false end
-local class = class_of(a.subject, got[3])
+local attempt, begun, state, ended = pick(key, 'attempt', 'begun', 'state', 'ended')
+if attempt ~= a.attempt or begun == a.attempt or ended == a.attempt or not state then return false end
+if step_of(a.subject, state) ~= a.step then return false end
+local class = class_of(a.subject, state)
 claim_attempt(a.subject, a.attempt, class, at)
 local job = {}
 if is_render(a.subject) then job = call('HGETALL', 'sr:job:' .. job_of(a.subject)) end

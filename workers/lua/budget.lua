@@ -23,17 +23,22 @@ local function call(...) return redis.call(...) end
 local SLOTS, CLAIMS, STATE = C.keys .. 'slots', C.keys .. 'claims', C.keys .. 'state'
 
 local a = cjson.decode(ARGV[1])
-local at = tonumber(a.now)
-if not at then
+
+local function time_of(given)
+  if given then return given end
   local t = call('TIME')
-  at = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
+local at = time_of(tonumber(a.now))
 
 local function whole(number) return string.format('%.0f', number) end
 
-local s = setmetatable({}, {__index = function() return 0 end})
-local stored = call('HGETALL', STATE)
-for i = 1, #stored, 2 do s[stored[i]] = tonumber(stored[i + 1]) or stored[i + 1] end
+local function read_state()
+  local found, stored = {}, call('HGETALL', STATE)
+  for i = 1, #stored, 2 do found[stored[i]] = tonumber(stored[i + 1]) or stored[i + 1] end
+  return setmetatable(found, {__index = function() return 0 end})
+end
+local s = read_state()
 
 local function put(name, value)
   s[name] = value

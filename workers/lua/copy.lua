@@ -33,7 +33,7 @@ for _, family in ipairs({'timeline', 'callbacks', 'bodies', 'seen'}) do take('sr
 if a.most > 0 and size > a.most then return {size} end
 
 for _, subject in ipairs(subjects) do
-  local line = call('HGET', record_key(subject), 'class')
+  local line = get(record_key(subject), 'class')
   if line then
     stands('sr:due:' .. line, subject)
     local busy = busy_key(line)

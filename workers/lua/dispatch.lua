@@ -43,7 +43,7 @@ local function pass_lane(asked)
     return head[1], tonumber(head[2])
   end
 
-  local function planned(render) return tonumber(call('HGET', record_key(render), 'created') or '0') end
+  local function planned(render) return tonumber(get(record_key(render), 'created') or '0') end
 
   local function nudge_renders(starts, looks)
     local looked = 0
@@ -89,7 +89,7 @@ local function pass_lane(asked)
   -- What is under way and overdue comes first: it has its place already, and may hold the last one.
   if busy and C.several and room > 0 then
     for _, subject in ipairs(call('ZRANGE', busy, 0, -1)) do
-      local line = call('HGET', record_key(subject), 'class')
+      local line = get(record_key(subject), 'class')
       local time = tonumber(call('ZSCORE', 'sr:due:' .. line, subject))
       if time <= at and room > 0 then look(subject, line, time) end
     end

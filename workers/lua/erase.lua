@@ -16,7 +16,7 @@ call('ZREMRANGEBYSCORE', 'sr:erased', '-inf', at) -- first, as it takes no memor
 
 local function is_on_its_way()
   for n = 1, deliveries do
-    if call('HGET', record_key(a.subject .. '!' .. n), 'state') == 'pending' then return true end
+    if get(record_key(a.subject .. '!' .. n), 'state') == 'pending' then return true end
   end
   return false
 end
@@ -30,7 +30,7 @@ local function is_taken()
   return not waits
 end
 if a.old_ms ~= cjson.null and not is_taken() then return 0 end
-if a.attempt ~= cjson.null and call('HGET', key, 'attempt') ~= a.attempt then return 0 end
+if a.attempt ~= cjson.null and get(key, 'attempt') ~= a.attempt then return 0 end
 
 local function stop(subject)
   local key = record_key(subject)
@@ -52,7 +52,7 @@ if a.fence == 1 then return #subjects end
 
 -- The Idempotency-Key of a submission, unless it was taken for another one since.
 local function forget_claim(ref)
-  local claim = call('HGET', 'sr:ref:' .. ref, 'claim')
+  local claim = get('sr:ref:' .. ref, 'claim')
   local kept = claim and call('GET', 'sr:idempotency:' .. claim)
   if kept and cjson.decode(kept).ref == ref then call('DEL', 'sr:idempotency:' .. claim) end
 end

@@ -5,7 +5,8 @@ local hand, straight = {}, true
 
 local function take_up(key)
   if hand[key] then return end
-  local fields, all = {}, redis.call('HGETALL', key)
+  local all = redis.call('HGETALL', key)
+  local fields = {}
   for i = 1, #all, 2 do fields[all[i]] = all[i + 1] end
   hand[key] = {key = key, fields = fields, new = {}, gone = {}}
 end
@@ -14,14 +15,18 @@ local function put_down(key)
   local held = hand[key]
   if not held then return end
   hand[key] = nil
-  local new, gone = {}, {}
+  local list, n, fields = {}, 0, held.fields
   for name in pairs(held.new) do
-    new[#new + 1] = name
-    new[#new + 1] = held.fields[name]
+    list[n + 1], list[n + 2] = name, fields[name]
+    n = n + 2
   end
-  for name in pairs(held.gone) do gone[#gone + 1] = name end
-  if #new > 0 then redis.call('HSET', key, unpack(new)) end
-  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+  if n > 0 then redis.call('HSET', key, unpack(list, 1, n)) end
+  n = 0
+  for name in pairs(held.gone) do
+    n = n + 1
+    list[n] = name
+  end
+  if n > 0 then redis.call('HDEL', key, unpack(list, 1, n)) end
 end
 
 local function put_all_down()
@@ -31,10 +36,10 @@ end
 -- The first one is written at once: a server whose memory is full refuses it, and then nothing is half done. After a
 -- first write it refuses a script nothing more.
 local function set_held(held, ...)
-  local given = {...}
+  local given, fields, new, gone = {...}, held.fields, held.new, held.gone
   for i = 1, #given, 2 do
-    held.fields[given[i]] = tostring(given[i + 1]) -- as Redis writes whole numbers of up to 14 digits
-    held.new[given[i]], held.gone[given[i]] = true, nil
+    local name = given[i]
+    fields[name], new[name], gone[name] = tostring(given[i + 1]), true, nil -- as Redis writes numbers of up to 14 digits
   end
   if not straight then return end
   straight, held.new = false, {}
@@ -48,20 +53,38 @@ local function drop_held(held, ...)
 end
 
 local function flat(fields)
-  local found = {}
+  local found, n = {}, 0
   for name, value in pairs(fields) do
-    found[#found + 1] = name
-    found[#found + 1] = value
+    found[n + 1], found[n + 2] = name, value
+    n = n + 2
   end
   return found
+end
+
+-- What is done most, without the way through call(): one field of a record, up to four of them, and to set some.
+local function get(key, name)
+  local held = hand[key]
+  if held then return held.fields[name] or false end
+  return redis.call('HGET', key, name)
+end
+
+local function pick(key, ...)
+  local held = hand[key]
+  if not held then return unpack(redis.call('HMGET', key, ...)) end
+  local fields, one, two, three, four = held.fields, ...
+  return fields[one] or false, fields[two] or false, three and fields[three] or false, four and fields[four] or false
+end
+
+local function set(key, ...)
+  local held = hand[key]
+  if held then return set_held(held, ...) end
+  return redis.call('HSET', key, ...)
 end
 
 local function call(command, key, ...)
   local held = hand[key]
   if not held then return redis.call(command, key, ...) end
   local fields, name, value = held.fields, ...
-  if command == 'HGET' then return fields[name] or false end
-  if command == 'HSET' then return set_held(held, ...) end
   if command == 'HMGET' then
     local found = {...}
     for i, each in ipairs(found) do found[i] = fields[each] or false end
@@ -80,6 +103,8 @@ local function call(command, key, ...)
     return tonumber(fields[name])
   end
   if command == 'HGETALL' then return flat(fields) end
+  if command == 'HGET' then return fields[name] or false end
+  if command == 'HSET' then return set_held(held, ...) end
   if command == 'DEL' then hand[key] = nil else put_down(key) end
   return redis.call(command, key, ...)
 end

@@ -10,12 +10,12 @@
 local at = now_ms(a.now)
 local job = 'sr:job:' .. a.job
 local known = call('EXISTS', job) == 1
-local other = a.ref ~= '' and call('HGET', 'sr:ref:' .. a.ref, 'job_id')
+local other = a.ref ~= '' and get('sr:ref:' .. a.ref, 'job_id')
 if other and other ~= a.job then return {'conflict', other} end
 
 local asked = a.account ~= '' and a.account
-local refs = a.ref ~= '' and not other and call('HGET', 'sr:ref:' .. a.ref, 'account')
-local has = call('HGET', job, 'account')
+local refs = a.ref ~= '' and not other and get('sr:ref:' .. a.ref, 'account')
+local has = get(job, 'account')
 if a.by ~= 'submission' and a.by ~= 'callback' then
   if asked and (refs or asked) ~= asked then return {'account', refs} end
   if has and (asked or refs or has) ~= has then return {'account', has} end
@@ -27,20 +27,20 @@ for name, value in pairs(a.fields) do call('HSETNX', job, name, value) end
 local heard, ignored = false, nil
 if a.by == 'submission' or a.by == 'callback' then
   local ref = 'ref:' .. a.ref
-  measure_attempt(ref, call('HGET', record_key(ref), 'state'), 'done', at)
+  measure_attempt(ref, get(record_key(ref), 'state'), 'done', at)
 end
 if a.ref ~= '' then heard, ignored = adopt(a.job, a.ref, at, a.by == 'submission') end
-if not call('HGET', job, 'account') then
+if not get(job, 'account') then
   local account = asked or (not known and a.unnamed ~= '' and a.unnamed)
   if account then give_account(a.job, account) end
 end
 if ignored then event(a.job, at, 'account.ignored', {account = ignored}) end
 
 if not known then event(a.job, at, 'known', {by = a.by}) end
-local state = call('HGET', job, 'state')
+local state = get(job, 'state')
 if heard and state == 'waiting' then
   set_state(a.job, 'fetching', at)
-  call('HSET', job, 'heard_at', at)
+  set(job, 'heard_at', at)
   dispatch(a.job, 'fetching', at)
 elseif not known then
   set_due(a.job, 'reconcile', at + a.first_ms)

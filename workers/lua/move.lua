@@ -20,7 +20,7 @@ if a.state == 'parked' then
 end
 local state = a.state ~= '' and a.state or got[3]
 if not set_state(a.subject, state, at) then return -1 end
-for name, value in pairs(a.fields) do call('HSET', key, name, value) end
+for name, value in pairs(a.fields) do set(key, name, value) end
 if a.fields.progress and a.fields.progress ~= got[5] then changed(a.subject, at, 'progress') end
 for _, name in ipairs(a.drop) do call('HDEL', key, name) end
 for _, entry in ipairs(a.events) do event(a.subject, at, entry[1], entry[2]) end
@@ -29,7 +29,7 @@ for family, value in pairs(a.measured) do observe(family, '', value) end
 if a.hold == 1 then return 1 end
 measure_attempt(a.subject, got[3], a.outcome, at)
 if state == 'kept' then count('bytes|video', tonumber(a.fields.size or '0')) end
-if state == 'delivered' then observe('delivered', '', at - tonumber(call('HGET', key, 'since') or at)) end
+if state == 'delivered' then observe('delivered', '', at - tonumber(get(key, 'since') or at)) end
 end_attempt(key)
 call('HDEL', key, 'crashes')
 local class = class_of(a.subject, state)

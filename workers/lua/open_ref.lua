@@ -5,9 +5,9 @@ local subject = 'ref:' .. a.ref
 local key = record_key(subject)
 if call('EXISTS', key) == 1 then return 0 end
 begin_record(subject, a.ref, at)
-for name, value in pairs(a.fields) do call('HSET', key, name, value) end
+for name, value in pairs(a.fields) do set(key, name, value) end
 carry(subject, a)
-if a.request_id then call('HSET', key, 'submit_id', a.request_id) end
+if a.request_id then set(key, 'submit_id', a.request_id) end
 set_state(subject, a.state, at)
 event(subject, at, 'accepted', {state = a.state})
 if a.due_ms ~= cjson.null then

@@ -9,7 +9,7 @@ for n = 1, #parts[3] do call('DEL', record_key(job .. '!' .. n)) end
 for _, family in ipairs({'timeline', 'callbacks', 'seen'}) do call('DEL', 'sr:' .. family .. ':' .. job) end
 local kept = {}
 for _, name in ipairs(C.kept_of_packed) do
-  local value = call('HGET', key, name)
+  local value = get(key, name)
   if value then
     kept[#kept + 1] = name
     kept[#kept + 1] = value
@@ -18,11 +18,11 @@ end
 kept[#kept + 1] = 'packed'
 kept[#kept + 1] = ARGV[2]
 call('DEL', key) -- so that what is left takes no more room than it needs
-call('HSET', key, unpack(kept))
+set(key, unpack(kept))
 for i = 1, #parts[7], 2 do
   local ref = 'sr:ref:' .. parts[7][i]
   call('DEL', ref)
-  call('HSET', ref, 'state', 'linked', 'job_id', job)
+  set(ref, 'state', 'linked', 'job_id', job)
 end
 call('ZREM', 'sr:unpacked', job)
 return 1

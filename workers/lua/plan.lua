@@ -4,19 +4,19 @@
 -- Answers 1, 0 if fenced out, -1 if illegal.
 local at = now_ms(a.now)
 local key = record_key(a.subject)
-local got = call('HMGET', key, 'attempt', 'begun', 'state')
-if got[1] ~= a.attempt or got[2] ~= a.attempt then return 0 end
+local attempt, begun, state = pick(key, 'attempt', 'begun', 'state')
+if attempt ~= a.attempt or begun ~= a.attempt then return 0 end
 forget_bodies(a.subject, a.receipts) -- those that are left are the clock's from the next line on
 if not set_state(a.subject, 'rendering', at) then return -1 end
-for name, value in pairs(a.fields) do call('HSET', key, name, value) end
-call('HSET', key, 'renders', #a.renders)
-measure_attempt(a.subject, got[3], 'done', at)
+for name, value in pairs(a.fields) do set(key, name, value) end
+set(key, 'renders', #a.renders)
+measure_attempt(a.subject, state, 'done', at)
 measure_since_heard('result', a.subject, at)
 count('bytes|result', a.bytes)
 end_attempt(key)
 call('HDEL', key, 'crashes', 'tries', 'reason')
 clear_due(a.subject) -- its renders carry it from here
-local account = call('HGET', key, 'account')
+local account = get(key, 'account')
 for _, entry in ipairs(a.events) do event(a.subject, at, entry[1], entry[2]) end
 for n, fields in ipairs(a.renders) do
   local render = a.subject .. '/' .. n
@@ -29,7 +29,7 @@ for n, fields in ipairs(a.renders) do
     list[#list + 1] = 'account'
     list[#list + 1] = account
   end
-  call('HSET', record_key(render), 'created', at, 'attempt', a.attempt, unpack(list)) -- counts on, see begin_record
+  set(record_key(render), 'created', at, 'attempt', a.attempt, unpack(list)) -- counts on, see begin_record
   set_state(render, 'planned', at)
   set_due(render, 'render', at + n - 1) -- in the order of the result
 end

@@ -36,7 +36,9 @@ local function job_of(subject) return string.match(subject, '^([^/!]+)') end
 local PREFIX_OF = {delivery = 'sr:delivery:', submission = 'sr:', render = 'sr:render:', job = 'sr:job:'}
 
 local function record_key(subject)
-  local key = record_keys[subject] or PREFIX_OF[kind_of(subject)] .. subject
+  local key = record_keys[subject]
+  if key then return key end
+  key = PREFIX_OF[kind_of(subject)] .. subject
   record_keys[subject] = key
   return key
 end
@@ -92,18 +94,15 @@ end
 
 local function publish()
   local newest = {} -- by record: who erases it must know how far to look
-  local stands = {}
   for _, entry in ipairs(news) do
-    local got = stands[entry.subject] or call('HMGET', record_key(entry.subject), 'state', 'progress', 'job_id')
-    stands[entry.subject] = got
-    local job = is_ref(entry.subject) and got[3]
-    if got[1] and job then
-      newest['sr:job:' .. job] = put_news(entry.subject, entry.at, entry.event, got[1], got[2] or '', 'job', job)
-    elseif got[1] then
-      newest[record_key(job_of(entry.subject))] = put_news(entry.subject, entry.at, entry.event, got[1], got[2] or '')
+    local state, progress, job = pick(record_key(entry.subject), 'state', 'progress', 'job_id')
+    if state and job and is_ref(entry.subject) then
+      newest['sr:job:' .. job] = put_news(entry.subject, entry.at, entry.event, state, progress or '', 'job', job)
+    elseif state then
+      newest[record_key(job_of(entry.subject))] = put_news(entry.subject, entry.at, entry.event, state, progress or '')
     end
   end
-  for key, id in pairs(newest) do call('HSET', key, 'news', id) end
+  for key, id in pairs(newest) do set(key, 'news', id) end
 end
 
 local function push_capped(key, entry, cap)
@@ -145,8 +144,8 @@ local function scope(account) return account and account ~= '' and '@' .. accoun
 
 local function line_of(subject, class)
   local lane = class and C.lane_of_class[class]
-  if lane == C.upstream then return class .. scope(call('HGET', record_key(subject), 'account')) end
-  if lane == C.deliveries then return class .. scope(call('HGET', record_key(subject), 'target')) end
+  if lane == C.upstream then return class .. scope(get(record_key(subject), 'account')) end
+  if lane == C.deliveries then return class .. scope(get(record_key(subject), 'target')) end
   return class
 end
 
@@ -177,7 +176,7 @@ end
 
 local function clear_due(subject)
   local key = record_key(subject)
-  local old = call('HGET', key, 'class')
+  local old = get(key, 'class')
   if old then
     leave(subject, old)
     call('HDEL', key, 'class')
@@ -188,20 +187,20 @@ end
 -- no count that a crash, a lost nudge or an erasure could leave wrong.
 local function put_due(subject, line, at)
   local key = record_key(subject)
-  local got = call('HMGET', key, 'class', 'attempt', 'begun', 'nudge')
-  if got[1] ~= line then
-    if got[1] then leave(subject, got[1]) end
-    call('HSET', key, 'class', line)
+  local old, attempt, begun, nudge = pick(key, 'class', 'attempt', 'begun', 'nudge')
+  if old ~= line then
+    if old then leave(subject, old) end
+    set(key, 'class', line)
     join(subject, line)
   end
   call('ZADD', 'sr:due:' .. line, at, subject)
   local busy = busy_key(line)
   if not busy then return end
-  if got[3] and got[3] == got[2] then
+  if begun and begun == attempt then
     call('ZADD', busy, 1, subject)
-  elseif got[4] then
+  elseif nudge then
     call('ZADD', busy, 0, subject)
-  elseif got[1] then -- whoever stood in no line is not among them either
+  elseif old then -- whoever stood in no line is not among them either
     call('ZREM', busy, subject)
   end
 end
@@ -211,8 +210,7 @@ local function set_due(subject, class, at) put_due(subject, line_of(subject, cla
 -- How many more attempts of an account may begin. Where there are several, one worker is left to the others. And one
 -- that has not been answered well lately, as its own budget notes it, gets no second worker: it might hold that as well.
 local function places(busy, at)
-  if not C.several then return C.queue_cap end
-  local fine_at = call('HGET', 'sr:budget' .. string.sub(busy, #'sr:busy' + 1) .. ':state', 'fine_at')
+  local fine_at = get('sr:budget' .. string.sub(busy, #'sr:busy' + 1) .. ':state', 'fine_at')
   local fine = fine_at and at - tonumber(fine_at) < C.fine_ms
   local most = fine and call('SCARD', 'rq:workers:' .. C.upstream) - 1 or 1
   return math.max(1, most) - call('ZCARD', busy)
@@ -221,10 +219,10 @@ end
 -- From here on a job and its renders belong to an account, and wait in its lines.
 local function give_account(job, account)
   local subjects = {job}
-  for n = 1, tonumber(call('HGET', record_key(job), 'renders') or '0') do subjects[#subjects + 1] = job .. '/' .. n end
+  for n = 1, tonumber(get(record_key(job), 'renders') or '0') do subjects[#subjects + 1] = job .. '/' .. n end
   for _, subject in ipairs(subjects) do
-    call('HSET', record_key(subject), 'account', account)
-    local old = call('HGET', record_key(subject), 'class')
+    set(record_key(subject), 'account', account)
+    local old = get(record_key(subject), 'class')
     local line = old and line_of(subject, class_of_line(old))
     if line ~= old then put_due(subject, line, call('ZSCORE', 'sr:due:' .. old, subject)) end
   end
@@ -232,7 +230,7 @@ end
 
 -- Parked jobs by why (workers/parking.py): sr:parked:<group>, in the order of their parking; sr:parked names the groups.
 local function leave_group(subject)
-  local group = call('HGET', record_key(subject), 'group')
+  local group = get(record_key(subject), 'group')
   if not group then return end
   call('HDEL', record_key(subject), 'group')
   call('ZREM', 'sr:parked:' .. group, subject)
@@ -244,7 +242,7 @@ local function join_group(subject, group, at)
   if is_delivery(subject) then return end
   local new = call('SISMEMBER', 'sr:parked', group) == 0
   if new and call('SCARD', 'sr:parked') >= C.most_groups then group = C.other_group end
-  call('HSET', record_key(subject), 'group', group)
+  set(record_key(subject), 'group', group)
   if not is_job(subject) then return end
   call('SADD', 'sr:parked', group)
   call('ZADD', 'sr:parked:' .. group, at, subject)
@@ -254,8 +252,8 @@ end
 local function carry(subject, a)
   if not a.request_id then return end
   local key = record_key(subject)
-  call('HSET', key, 'request_id', a.request_id)
-  if a.trace then call('HSET', key, 'trace', a.trace) else call('HDEL', key, 'trace') end
+  set(key, 'request_id', a.request_id)
+  if a.trace then set(key, 'trace', a.trace) else call('HDEL', key, 'trace') end
 end
 
 -- The index of jobs by state. A submission without a job id stands among them as waiting, failed or parked.
@@ -289,29 +287,32 @@ local function count_state(subject, state, at)
     if C.job_settled[state] then count_hourly(at, state) end
   elseif is_render(subject) and (state == 'kept' or state == 'done') then
     count_hourly(at, 'kept')
-    count_wait(at, call('HGET', record_key(subject), 'again_at') or call('HGET', record_key(job_of(subject)), 'heard_at'))
+    count_wait(at, get(record_key(subject), 'again_at') or get(record_key(job_of(subject)), 'heard_at'))
   end
 end
 
 -- What is due stands in the class of its state, also while an attempt is under way that began in another state.
 local function follow(subject, state, at)
-  local old = call('HGET', record_key(subject), 'class')
+  local old = get(record_key(subject), 'class')
   local class = class_of(subject, state)
   if not old or old == line_of(subject, class) then return end
-  local due = call('ZSCORE', 'sr:due:' .. old, subject)
-  if class then set_due(subject, class, due or at) else clear_due(subject) end
+  if class then set_due(subject, class, call('ZSCORE', 'sr:due:' .. old, subject) or at) else clear_due(subject) end
 end
 
 -- Bodies that are kept as artifacts now. One that came while the others were written waits for the next time.
+local has_bodies = {} -- as far as it has been asked
+
 local function forget_bodies(subject, receipts)
   local bodies = 'sr:bodies:' .. subject
-  for _, receipt in ipairs(receipts) do call('HDEL', bodies, receipt) end
-  if call('EXISTS', bodies) == 0 then call('ZREM', 'sr:unarchived', subject) end
+  if #receipts > 0 then call('HDEL', bodies, unpack(receipts)) end
+  has_bodies[subject] = call('EXISTS', bodies) == 1
+  if not has_bodies[subject] then call('ZREM', 'sr:unarchived', subject) end
 end
 
 -- Bodies that no fetch is going to keep are the clock's to keep.
 local function keep_bodies(subject, state, at)
   if is_ref(subject) or not is_job(subject) or C.step_of_job[state] then return end
+  if has_bodies[subject] == false then return end
   if call('EXISTS', 'sr:bodies:' .. subject) == 1 then call('ZADD', 'sr:unarchived', at, subject) end
 end
 
@@ -327,10 +328,10 @@ local function advance(owner, at)
   local key = record_key(owner)
   local got = call('HMGET', key, 'deliveries', 'outbox')
   local last, first = tonumber(got[1] or '0'), tonumber(got[2] or '1')
-  while first <= last and C.delivery_settled[call('HGET', record_key(owner .. '!' .. first), 'state')] do
+  while first <= last and C.delivery_settled[get(record_key(owner .. '!' .. first), 'state')] do
     first = first + 1
   end
-  call('HSET', key, 'outbox', first)
+  set(key, 'outbox', first)
   for n = first, last do
     if call('HEXISTS', record_key(owner .. '!' .. n), 'class') == 1 then return end
   end
@@ -340,13 +341,12 @@ end
 
 local function set_state(subject, new, at)
   local key = record_key(subject)
-  local old = call('HGET', key, 'state')
+  local old = get(key, 'state')
   if old == new then return true end
-  local moves = moves_of(subject)
-  if old and not (moves[old] and moves[old][new]) then return false end
-  call('HSET', key, 'state', new, 'updated', at)
+  if old and not string.find(moves_of(subject), ' ' .. old .. '>' .. new .. ' ', 1, true) then return false end
+  set(key, 'state', new, 'updated', at)
   changed(subject, at, 'state')
-  index(subject, shown(subject, old), shown(subject, new), call('HGET', key, 'created') or at)
+  index(subject, shown(subject, old), shown(subject, new), get(key, 'created') or at)
   note_end(subject, shown(subject, old), shown(subject, new), at)
   count_state(subject, shown(subject, new), at)
   follow(subject, new, at)
@@ -368,7 +368,7 @@ local function announce(owner, name, at, facts)
   if not C.announced[name] or not target or target == '' then return end
   local subject = owner .. '!' .. call('HINCRBY', key, 'deliveries', 1)
   local id = 'msg_' .. string.sub(redis.sha1hex(subject .. ' ' .. got[4]), 1, 32)
-  call('HSET', record_key(subject), 'created', at, 'since', at, 'attempt', got[3], 'target', target, -- as plan.lua
+  set(record_key(subject), 'created', at, 'since', at, 'attempt', got[3], 'target', target, -- as plan.lua
     'id', id, 'event', name, 'facts', cjson.encode(facts))
   set_state(subject, 'pending', at)
   advance(owner, at)
@@ -376,9 +376,9 @@ end
 
 -- How many renders a job has, which of them are parked, how many failed, and whether all of them are settled.
 local function tally(job)
-  local total, parked, failed, settled = tonumber(call('HGET', record_key(job), 'renders') or '0'), {}, 0, true
+  local total, parked, failed, settled = tonumber(get(record_key(job), 'renders') or '0'), {}, 0, true
   for n = 1, total do
-    local state = call('HGET', 'sr:render:' .. job .. '/' .. n, 'state')
+    local state = get('sr:render:' .. job .. '/' .. n, 'state')
     settled = settled and C.render_settled[state]
     if state == 'parked' then parked[#parked + 1] = n end
     if state == 'failed' then failed = failed + 1 end
@@ -397,8 +397,8 @@ local function announce_state(subject, state, at)
       facts.size, facts.sha256, facts.url = tonumber(got[3] or ''), got[4] or nil, got[5] or nil
     end
     announce(job_of(subject), state == 'failed' and 'render.failed' or 'render.kept', at, facts)
-  elseif is_job(subject) and state == 'failed' and not call('HGET', record_key(subject), 'told') then
-    announce(subject, 'job.failed', at, {reason = call('HGET', record_key(subject), 'reason') or nil})
+  elseif is_job(subject) and state == 'failed' and not get(record_key(subject), 'told') then
+    announce(subject, 'job.failed', at, {reason = get(record_key(subject), 'reason') or nil})
   elseif is_job(subject) and state == 'finished' then
     local total, _, failed = tally(subject)
     announce(subject, 'job.finished', at, {renders = {total = total, kept = total - failed, failed = failed}})
@@ -409,15 +409,10 @@ end
 local function push_nudge(subject, step, attempt, lane)
   local id = step .. '-' .. string.gsub(string.gsub(subject, '/', '--'), ':', '-') .. '-' .. attempt
   local template = C.nudge[lane]
-  local fields = {}
-  for name, value in pairs(template.fields) do
-    fields[#fields + 1] = name
-    fields[#fields + 1] = value
-  end
   local data = string.gsub(template.data, '@STEP@', step)
   data = string.gsub(data, '@SUBJECT@', subject)
   data = string.gsub(data, '"@ATTEMPT@"', attempt)
-  call('HSET', 'rq:job:' .. id, 'data', data, unpack(fields))
+  set('rq:job:' .. id, 'data', data, unpack(template.fields))
   call('SADD', 'rq:queues', 'rq:queue:' .. lane)
   call('RPUSH', 'rq:queue:' .. lane, id)
   return id
@@ -433,7 +428,7 @@ local function dispatch(subject, state, at)
     return false
   end
   local busy = busy_key(line_of(subject, class))
-  local crowded = busy and not call('ZSCORE', busy, subject) and places(busy, at) < 1
+  local crowded = C.several and busy and not call('ZSCORE', busy, subject) and places(busy, at) < 1
   if crowded or call('LLEN', 'rq:queue:' .. lane) >= C.queue_cap then
     set_due(subject, class, at)
     return false
@@ -441,8 +436,9 @@ local function dispatch(subject, state, at)
   local key = record_key(subject)
   local attempt = call('HINCRBY', key, 'attempt', 1)
   local id = push_nudge(subject, step_of(subject, state), string.format('%d', attempt), lane)
-  local place = tonumber(call('ZSCORE', 'sr:due:' .. line_of(subject, class), subject) or at)
-  call('HSET', key, 'nudge', id, 'place', string.format('%.0f', math.min(place, at)))
+  local line = line_of(subject, class)
+  local place = tonumber(get(key, 'class') == line and call('ZSCORE', 'sr:due:' .. line, subject) or at)
+  set(key, 'nudge', id, 'place', string.format('%.0f', math.min(place, at)))
   set_due(subject, class, at + C.lease_ms)
   return true
 end
@@ -451,10 +447,10 @@ end
 -- would be nought until the time has caught up, so it is counted anew from here.
 local function claim_attempt(subject, attempt, class, at)
   local key = record_key(subject)
-  call('HSET', key, 'begun', attempt, 'begun_at', at)
+  set(key, 'begun', attempt, 'begun_at', at)
   set_due(subject, class, at + C.lease_ms)
   for _, moment in ipairs({'updated', 'heard_at', 'started_at'}) do
-    if (tonumber(call('HGET', key, moment) or '') or 0) > at then call('HSET', key, moment, at) end
+    if (tonumber(get(key, moment) or '') or 0) > at then set(key, moment, at) end
   end
 end
 
@@ -471,28 +467,28 @@ end
 
 -- The attempt is over: nothing may claim it again, not even a nudge of it that was doubled on its way.
 local function end_attempt(key)
-  call('HSET', key, 'ended', call('HGET', key, 'attempt'))
+  set(key, 'ended', get(key, 'attempt'))
   call('HDEL', key, 'begun', 'begun_at', 'nudge', 'heard', 'spared', 'place')
 end
 
 -- How an attempt that is under way ends, and how long it took. To be called before end_attempt.
 local function measure_attempt(subject, state, outcome, at)
-  local step, since = step_of(subject, state), tonumber(call('HGET', record_key(subject), 'begun_at') or '')
+  local step, since = step_of(subject, state), tonumber(get(record_key(subject), 'begun_at') or '')
   if step and since then observe('step', step .. '|' .. outcome, at - since) end
 end
 
 -- How long after a job's callback its result, or the last of its files, is kept; of one that a person set going again,
 -- from then on.
 local function measure_since_heard(family, job, at)
-  local got = call('HMGET', record_key(job), 'heard_at', 'again_at')
-  if got[1] then observe(family, '', at - tonumber(got[2] or got[1])) end
+  local heard_at, again_at = pick(record_key(job), 'heard_at', 'again_at')
+  if heard_at then observe(family, '', at - tonumber(again_at or heard_at)) end
 end
 
 local function park(subject, reason, at, group)
   local key = record_key(subject)
-  local old = call('HGET', key, 'state')
+  local old = get(key, 'state')
   if not set_state(subject, 'parked', at) then return false end
-  call('HSET', key, 'parked_from', old, 'reason', reason)
+  set(key, 'parked_from', old, 'reason', reason)
   join_group(subject, group, at)
   count('parked|' .. kind_of(subject) .. '|' .. old)
   end_attempt(key)
@@ -521,11 +517,11 @@ end
 local ATTEMPTS_OF_A_LIFE = 1000000
 local function begin_record(subject, name, at)
   local key = record_key(subject)
-  call('HSET', key, 'created', at, 'attempt', 0) -- first of all: a full server refuses it, and nothing is half done
+  set(key, 'created', at, 'attempt', 0) -- first of all: a full server refuses it, and nothing is half done
   if not revive(name) then return end
-  local first = math.max(at, tonumber(call('HGET', 'sr:clock', 'life') or '0') + ATTEMPTS_OF_A_LIFE)
-  call('HSET', 'sr:clock', 'life', first)
-  call('HSET', key, 'attempt', first)
+  local first = math.max(at, tonumber(get('sr:clock', 'life') or '0') + ATTEMPTS_OF_A_LIFE)
+  set('sr:clock', 'life', first)
+  set(key, 'attempt', first)
 end
 
 local function new_job(job, at)
@@ -555,7 +551,7 @@ local function take_over(subject, job)
   for _, family in ipairs({'bodies', 'seen'}) do
     local from, to = 'sr:' .. family .. ':' .. subject, 'sr:' .. family .. ':' .. job
     local all = call('HGETALL', from)
-    for i = 1, #all, 2 do call('HSET', to, all[i], all[i + 1]) end
+    for i = 1, #all, 2 do set(to, all[i], all[i + 1]) end
     call('DEL', from)
   end
   return heard
@@ -567,43 +563,43 @@ end
 local function adopt(job, ref, at, made)
   local key, subject = 'sr:job:' .. job, 'ref:' .. ref
   local own = record_key(subject)
-  if call('HGET', own, 'job_id') then return false end
-  local account, known = call('HGET', own, 'account'), call('HGET', key, 'account')
+  if get(own, 'job_id') then return false end
+  local account, known = get(own, 'account'), get(key, 'account')
   local other = account and known and account ~= known and not made
   if account and account ~= known and not other then give_account(job, account) end
   local given = {'metadata', 'render', 'function', 'target', 'delivery_url', 'submit_id', 'request_id', 'trace'}
   for _, name in ipairs(given) do
-    local value = call('HGET', own, name)
+    local value = get(own, name)
     if value then call('HSETNX', key, name, value) end
   end
   if call('HSETNX', key, 'ref', ref) == 0 then
-    call('HSET', key, 'more_refs', (call('HGET', key, 'more_refs') or '') .. ' ' .. ref) -- to be erased with it
+    set(key, 'more_refs', (get(key, 'more_refs') or '') .. ' ' .. ref) -- to be erased with it
   end
   revive(ref)
   local created, claim = unpack(call('HMGET', own, 'created', 'claim'))
-  if call('HEXISTS', own, 'request') == 1 and tonumber(created) < tonumber(call('HGET', key, 'created')) then
-    call('HSET', key, 'created', created) -- a submission keeps its place in the list
+  if call('HEXISTS', own, 'request') == 1 and tonumber(created) < tonumber(get(key, 'created')) then
+    set(key, 'created', created) -- a submission keeps its place in the list
   end
   clear_due(subject)
-  local was = call('HGET', own, 'state')
+  local was = get(own, 'state')
   local heard = false
   if was then
     index(subject, shown(subject, was), nil)
     note_end(subject, shown(subject, was), nil)
     heard = take_over(subject, job)
   end
-  local deliveries = tonumber(call('HGET', own, 'deliveries') or '0')
+  local deliveries = tonumber(get(own, 'deliveries') or '0')
   for n = 1, deliveries do
     hand_over(subject .. '!' .. n, job .. '!' .. call('HINCRBY', key, 'deliveries', 1), at)
   end
   if deliveries > 0 then advance(job, at) end
   if was then call('DEL', own) end
-  call('HSET', own, 'state', 'linked', 'job_id', job, 'created', at)
+  set(own, 'state', 'linked', 'job_id', job, 'created', at)
   tell_first(subject, at, 'linked')
-  if claim then call('HSET', own, 'claim', claim) end -- to be erased with it
-  local state = call('HGET', key, 'state')
+  if claim then set(own, 'claim', claim) end -- to be erased with it
+  local state = get(key, 'state')
   if was and state then
-    index(job, nil, state, call('HGET', key, 'created'))
+    index(job, nil, state, get(key, 'created'))
     keep_bodies(job, state, at)
   end
   return heard, other and account or nil
@@ -611,7 +607,7 @@ end
 
 local function all_kept(job, total)
   for n = 1, total do
-    if call('HGET', 'sr:render:' .. job .. '/' .. n, 'state') ~= 'kept' then return false end
+    if get('sr:render:' .. job .. '/' .. n, 'state') ~= 'kept' then return false end
   end
   return true
 end
@@ -619,7 +615,7 @@ end
 -- A job ends when the last of its renders has ended. One that needs a person makes the job need a person.
 local function settle_job(job, at)
   local key = 'sr:job:' .. job
-  if call('HGET', key, 'state') ~= 'rendering' then return end
+  if get(key, 'state') ~= 'rendering' then return end
   local total, parked, failed, settled = tally(job)
   if not settled then return end
   if #parked > 0 then
@@ -629,7 +625,7 @@ local function settle_job(job, at)
     return
   end
   set_state(job, 'finished', at)
-  if total == 0 then count_wait(at, call('HGET', key, 'heard_at')) end
+  if total == 0 then count_wait(at, get(key, 'heard_at')) end
   call('HDEL', key, 'begun', 'nudge', 'heard', 'reason')
   clear_due(job)
   event(job, at, 'finished', {renders = total, failed = failed})
@@ -641,7 +637,7 @@ end
 -- An attempt ended without an outcome: its worker noticed and says why, or its lease lapsed. After too many in a row it is
 -- parked, as it would take down the next worker too. Answers how many they are, or nothing if it is parked now.
 local function crashed(subject, attempt, reason, at)
-  local crashes, state = call('HINCRBY', record_key(subject), 'crashes', 1), call('HGET', record_key(subject), 'state')
+  local crashes, state = call('HINCRBY', record_key(subject), 'crashes', 1), get(record_key(subject), 'state')
   measure_attempt(subject, state, reason and 'crashed' or 'silent', at)
   event(subject, at, reason and 'crashed' or 'silent', {attempt = tonumber(attempt), crashes = crashes, reason = reason})
   if crashes < C.deadly_crashes then return crashes end
@@ -681,8 +677,8 @@ local function pass_of(pass, lines, at)
     gap_end = gap_end and math.min(gap_end, at)
     for _, line in ipairs(lines) do move_back('sr:due:' .. line, at, back) end
   end
-  call('HSET', 'sr:clock', pass, at)
-  if gap_end then call('HSET', 'sr:clock', pass .. ':gap', gap_end) end
+  set('sr:clock', pass, at)
+  if gap_end then set('sr:clock', pass .. ':gap', gap_end) end
   return gap_end, back
 end
 
@@ -693,7 +689,7 @@ local function fate_of(subject, due, time, gap_end, at)
   local got = call('HMGET', key, 'attempt', 'begun', 'spared')
   if got[2] ~= got[1] then return 'new' end
   if gap_end and time <= gap_end and got[3] ~= got[1] then
-    call('HSET', key, 'spared', got[1])
+    set(key, 'spared', got[1])
     call('ZADD', due, at + C.lease_ms, subject)
     return 'spared'
   end
@@ -706,7 +702,7 @@ local function take_up_all()
   local by_ref
   if a.ref and a.ref ~= '' then
     take_up('sr:ref:' .. a.ref)
-    by_ref = call('HGET', 'sr:ref:' .. a.ref, 'job_id')
+    by_ref = get('sr:ref:' .. a.ref, 'job_id')
   end
   if a.subject then take_up(record_key(a.subject)) end
   for _, job in ipairs({a.job or '', a.subject and job_of(a.subject) or '', by_ref or ''}) do

@@ -7,7 +7,7 @@ for _, name in ipairs(a.drop_keys) do dropped[name] = true end
 -- A ref that is its job's by now may be written over: it was copied before, by itself.
 local function is_taken(name)
   if dropped[name] or call('EXISTS', name) == 0 then return false end
-  return name == record_key(a.of) or call('HGET', name, 'state') ~= 'linked'
+  return name == record_key(a.of) or get(name, 'state') ~= 'linked'
 end
 for _, part in ipairs(a.keys) do
   if string.sub(part[1], 1, 7) == 'sr:ref:' or part[1] == record_key(a.of) then

@@ -2,17 +2,17 @@
 -- Answers 1 if it goes out again, 0 if it is on its way already.
 local at = now_ms(a.now)
 local key = record_key(a.subject)
-local state = call('HGET', key, 'state')
+local state = get(key, 'state')
 if not state or not C.delivery_settled[state] then return 0 end
 set_state(a.subject, 'pending', at)
 end_attempt(key)
 call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries')
-call('HSET', key, 'since', at)
+set(key, 'since', at)
 carry(a.subject, a)
 event(a.subject, at, 'delivery.retried')
 local owner = job_of(a.subject)
-local first = tonumber(call('HGET', record_key(owner), 'outbox') or '1')
+local first = tonumber(get(record_key(owner), 'outbox') or '1')
 local n = tonumber(string.match(a.subject, '!(%d+)$'))
-call('HSET', record_key(owner), 'outbox', math.min(first, n))
+set(record_key(owner), 'outbox', math.min(first, n))
 advance(owner, at)
 return 1

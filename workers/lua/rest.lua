@@ -24,7 +24,7 @@ local function is_at_rest(job)
   local got = call('HMGET', key, 'state', 'packed', 'class', 'deliveries')
   if not got[1] or got[2] or got[3] or not C.job_ended[got[1]] then return false end
   for n = 1, tonumber(got[4] or '0') do
-    if not C.delivery_settled[call('HGET', record_key(job .. '!' .. n), 'state')] then return false end
+    if not C.delivery_settled[get(record_key(job .. '!' .. n), 'state')] then return false end
   end
   return call('EXISTS', 'sr:bodies:' .. job) == 0 and not call('ZSCORE', 'sr:freeing', job)
 end

@@ -7,7 +7,7 @@ local function again(subject, state)
   if not set_state(subject, state, at) then return false end
   end_attempt(key)
   call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries', 'renewed', 'wrong', 'group')
-  if is_render(subject) then call('HSET', key, 'again_at', at) end
+  if is_render(subject) then set(key, 'again_at', at) end
   if is_job(subject) then carry(subject, a) end
   event(subject, at, 'retried', {to = state})
   set_due(subject, class_of(subject, state), at)
@@ -15,17 +15,17 @@ local function again(subject, state)
 end
 
 local key = record_key(a.subject)
-local state = call('HGET', key, 'state')
+local state = get(key, 'state')
 if is_ref(a.subject) then
   if state ~= 'parked' and state ~= 'failed' then return 0 end
-  if not call('HGET', key, 'request') then return 0 end
+  if not get(key, 'request') then return 0 end
   return again(a.subject, 'queued') and 1 or 0
 end
 if state ~= 'parked' and state ~= 'failed' and state ~= 'finished' then return 0 end
-local total = call('HGET', key, 'renders')
+local total = get(key, 'renders')
 if not total then
   if not again(a.subject, 'fetching') then return 0 end
-  call('HSET', key, 'heard_at', at)
+  set(key, 'heard_at', at)
   return 1
 end
 local going = 0
@@ -47,7 +47,7 @@ for n = 1, tonumber(total) do
 end
 if going > 0 then
   call('HDEL', key, 'reason', 'parked_from', 'crashes', 'tries')
-  call('HSET', key, 'again_at', at)
+  set(key, 'again_at', at)
   carry(a.subject, a)
   set_state(a.subject, 'rendering', at)
   event(a.subject, at, 'retried', {renders = going})

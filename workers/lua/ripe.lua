@@ -6,7 +6,7 @@ local at = now_ms(a.now)
 -- What ended before there was packing is looked at once, a few at a time; sr:clock holds how far that is. There was an
 -- index of all jobs then.
 local function look_at_earlier()
-  local from = call('HGET', 'sr:clock', 'packing') or '-inf'
+  local from = get('sr:clock', 'packing') or '-inf'
   if from == '+inf' then return end
   local found = call('ZRANGE', 'sr:ended', from, '+inf', 'BYSCORE', 'LIMIT', 0, MOST, 'WITHSCORES')
   local last = found[#found]
@@ -16,7 +16,7 @@ local function look_at_earlier()
   end
   call('UNLINK', 'sr:jobs')
   if #found < 2 * MOST then last = '+inf' elseif last == from then last = '(' .. last end
-  call('HSET', 'sr:clock', 'packing', last)
+  set('sr:clock', 'packing', last)
 end
 
 local due = call('ZRANGE', 'sr:unpacked', '-inf', at, 'BYSCORE', 'LIMIT', 0, MOST)

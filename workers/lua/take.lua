@@ -8,9 +8,10 @@ for _, id in ipairs(gone) do call('HDEL', CLAIMS, id) end
 call('ZREMRANGEBYSCORE', SLOTS, '-inf', whole(at - C.history_ms))
 
 local since, before, sooner, top = at, 0, 0, a.rank
+local claimed = false
 for _, claim in ipairs(others) do
   if claim.id == a.id then
-    since = claim.since
+    since, claimed = claim.since, true
   else
     if is_near(claim) then top = math.min(top, claim.rank) end
     if claim.rank < a.rank and is_near(claim) then sooner = sooner + 1 end
@@ -39,20 +40,17 @@ local paused = pause()
 local used = call('ZCOUNT', SLOTS, edge(), '+inf')
 
 if paused == 0 and used + before < allowed() then
-  put('count', s.count + 1)
+  local count, run = whole(s.count + 1), math.min(s.run + 1, C.turn_every - 1)
+  if mine and turn then run = 0 end
+  call('HSET', STATE, 'count', count, 'run', run)
   call('HINCRBY', C.keys .. 'given', C.classes[a.rank], 1)
-  local slot = whole(s.count) .. '-' .. a.id
+  local slot = count .. '-' .. a.id
   call('ZADD', SLOTS, at + C.transit_ms, slot)
   call('PEXPIRE', SLOTS, C.history_ms + C.transit_ms + 60000)
-  call('HDEL', CLAIMS, a.id)
+  if claimed then call('HDEL', CLAIMS, a.id) end
   if is_shut() then
     put('probe', slot)
     put('probe_until', at + C.probe_ms)
-  end
-  if mine and turn then
-    put('run', 0)
-  elseif s.run < C.turn_every - 1 then
-    put('run', s.run + 1)
   end
   return {1, slot}
 end
