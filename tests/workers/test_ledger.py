@@ -599,6 +599,13 @@ def test_a_body_that_came_while_others_were_kept_is_not_forgotten(desk: Desk) ->
     assert desk.ledger.unarchived(10) == [JOB]
 
 
+def test_more_bodies_than_one_command_may_name_are_forgotten(desk: Desk) -> None:
+    desk.fetched(0)
+    desk.redis.hset("sr:bodies:job_1", mapping={f"rc-{n}": b"{}" for n in range(10_000)})
+    assert desk.ledger.drop_bodies(JOB, desk.ledger.take_bodies(JOB))
+    assert desk.ledger.take_bodies(JOB) == {}
+
+
 def test_linking_to_an_ended_job_leaves_the_bodies_to_the_clock(desk: Desk) -> None:
     desk.fetched(0)
     desk.ledger.drop_bodies(JOB, desk.ledger.take_bodies(JOB))

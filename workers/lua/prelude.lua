@@ -304,7 +304,7 @@ local has_bodies = {} -- as far as it has been asked
 
 local function forget_bodies(subject, receipts)
   local bodies = 'sr:bodies:' .. subject
-  if #receipts > 0 then call('HDEL', bodies, unpack(receipts)) end
+  for _, receipt in ipairs(receipts) do call('HDEL', bodies, receipt) end -- more than one command may name
   has_bodies[subject] = call('EXISTS', bodies) == 1
   if not has_bodies[subject] then call('ZREM', 'sr:unarchived', subject) end
 end
