@@ -1,26 +1,11 @@
-"""Chromium as a person uses it, and what finds fault with the pages that it shows."""
+"""Windows as people have them, and what finds fault with the pages that they show."""
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import resources
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page
 
-CHROMIUM: Final = Path("/usr/bin/chromium")
-_ARGS: Final = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # Scheme, width and height: narrow and dark, wide and light, so that each of them is seen once.
 LOOKS: Final = {"phone": ("dark", 390, 844), "desk": ("light", 1440, 900)}
 _AXE: Final = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
@@ -39,17 +24,6 @@ _FOCUSED: Final = """() => {
         || (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2);
     return [window.visited.get(one), seen, one.outerHTML.slice(0, 200)];
 }"""
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists() and not os.environ.get("CI"):
-        pytest.skip(f"no browser at {CHROMIUM}; apt install chromium")
-    expect.set_options(timeout=20_000)  # a busy machine shows the same, later
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGS)
-        yield found
-        found.close()
 
 
 def found_by_axe(page: Page) -> str:

@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.chaos.machine import QUICK, Machine, started
-from tests.flow.browsing import LOOKS, chromium
+from tests.chromium import chromium
+from tests.flow.browsing import LOOKS
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.chaos.machine import ROOT, Machine
-from tests.flow.browsing import chromium
+from tests.chromium import chromium
 from tests.pictures.stage import lively
 
 WIDTHS = {390: 844, 1440: 900}

@@ -1,23 +1,20 @@
 """The pages: whole, safe, and every link leads somewhere."""
 
-import os
 import re
 import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from werkzeug.serving import make_server
 
 from receiver import problems
 from receiver.description.document import ROUTES
 from receiver.outline import kind_of
+from tests.chromium import chromium
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 PAGES = ["/docs", "/problems", *(f"/problems/{slug}" for slug in problems.KINDS)]
 
 
@@ -114,12 +111,8 @@ def test_what_a_value_is_in_words(schema, words):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists() and not os.environ.get("CI"):
-        pytest.skip(f"no browser at {CHROMIUM}; apt install chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield chromium
-        chromium.close()
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture

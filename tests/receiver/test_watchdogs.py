@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from receiver import server
-from receiver.machine import ask
+from receiver.asking import ask
 from receiver.trial import foreign, free_ports
 from workers.notify import Listener, Notifier
 from workers.settings import Settings
