@@ -10,12 +10,12 @@ import click
 from redis import Redis, RedisError
 
 from receiver.exits import FAILED
-from workers import wiring
 from workers.artifacts import Artifacts
 from workers.backup import Backup
 from workers.backupreader import Began
 from workers.connections import worker_redis
 from workers.keyring import open_keyring
+from workers.places import redis_url, spool_path, valkey_directory
 from workers.proof import Proof
 from workers.restore import Restore
 from workers.restoremark import RestoreMark
@@ -107,18 +107,18 @@ def _artifacts(settings: Settings) -> Artifacts:
 
 
 def _spool(settings: Settings) -> Spool:
-    return Spool(wiring.spool_path(settings), max_bytes=settings.spool_max_bytes)
+    return Spool(spool_path(settings), max_bytes=settings.spool_max_bytes)
 
 
 @contextmanager
 def _redis(settings: Settings) -> Iterator[Redis]:
     """The Redis that was named, or the embedded server, which is started if nobody has."""
     server = None
-    if settings.redis_url is None and not _answers(wiring.redis_url(settings)):
-        server = EmbeddedValkey(wiring.valkey_directory(settings))
+    if settings.redis_url is None and not _answers(redis_url(settings)):
+        server = EmbeddedValkey(valkey_directory(settings))
         server.start()
     try:
-        with worker_redis(wiring.redis_url(settings)) as redis:
+        with worker_redis(redis_url(settings)) as redis:
             yield redis
     finally:
         if server is not None:

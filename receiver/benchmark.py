@@ -20,7 +20,7 @@ from receiver.trial import Trial
 from workers.connections import web_redis
 from workers.documents import member, text
 from workers.keys import PREFIX
-from workers.wiring import redis_url
+from workers.places import redis_url
 
 # The sandbox answers at once and allows much, so that what is measured is the service.
 CHOSEN: Final = {

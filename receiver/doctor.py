@@ -12,9 +12,9 @@ import httpx2
 from redis import Redis
 from rq import Worker
 
+from receiver.asking import ask
 from receiver.findings import BAD, OK, WARN, Finding, careful
 from receiver.keycheck import keys_and_budgets
-from receiver.machine import ask
 from workers import keys
 from workers.census import Census
 from workers.connections import safe_url, web_redis
@@ -23,11 +23,12 @@ from workers.durability import durability, longest_in_listpack
 from workers.errors import LedgerUnavailable
 from workers.nudges import queue
 from workers.paths import result_path
+from workers.places import redis_url
 from workers.restoremark import RestoreMark
 from workers.services import Services
 from workers.settings import Settings
 from workers.valkey import LISTPACK_BYTES
-from workers.wiring import build, redis_url
+from workers.wiring import build
 from workers.work import DELIVERIES, LANES
 
 _CLOCK_SILENT_S: Final = 15.0

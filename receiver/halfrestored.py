@@ -4,9 +4,9 @@ import contextlib
 
 from workers.connections import web_redis
 from workers.errors import LedgerUnavailable
+from workers.places import redis_url
 from workers.restoremark import RestoreMark
 from workers.settings import Settings
-from workers.wiring import redis_url
 
 
 def refuse_half_restored(settings: Settings) -> None:

@@ -1,7 +1,6 @@
 """The whole service on one machine: what ``up`` checks, starts, says and stops."""
 
 import contextlib
-import http.client
 import os
 import socket
 import threading
@@ -15,6 +14,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from receiver import launch
+from receiver.asking import ask
 from receiver.exits import PortTaken
 from receiver.halfrestored import refuse_half_restored
 from receiver.launch import Plan
@@ -23,19 +23,18 @@ from workers.connections import safe_url, web_redis
 from workers.durability import durability
 from workers.errors import InvalidSettings
 from workers.notify import Notifier
+from workers.places import redis_url, valkey_directory
 from workers.processes import ProcessService
 from workers.roster import read_all
 from workers.settings import Settings
 from workers.supervisor import Service, Supervisor
 from workers.valkey import EmbeddedValkey
-from workers.wiring import redis_url, valkey_directory
 
 # What an earlier run left behind when it was killed needs a moment to end.
 _GRACE_S: Final = 3.0
 # A web process whose launcher was killed ends the requests that it has in hand, and only then leaves its port.
 _ORPHAN_S: Final = 10.0
 _ASK_EVERY_S: Final = 0.2
-_PROBE_S: Final = 2.0
 _LONG_START_S: Final = 30.0
 _log: FilteringBoundLogger = structlog.get_logger("receiver.machine")
 
@@ -165,17 +164,6 @@ def _announce(plan: Plan, env: Mapping[str, str], say: Callable[[str], None], no
         time.sleep(_ASK_EVERY_S)
     notifier.ready()
     say(welcome(plan, env))
-
-
-def ask(settings: Settings, path: str) -> int | None:
-    """Ask the web process on this machine, without a proxy; None when nobody answers."""
-    host = settings.own_url.partition("://")[2].rpartition(":")[0].strip("[]")
-    connection = http.client.HTTPConnection(host, settings.port, timeout=_PROBE_S)
-    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("GET", path)
-        with connection.getresponse() as response:
-            return response.status
-    return None
 
 
 def welcome(plan: Plan, env: Mapping[str, str]) -> str:

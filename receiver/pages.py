@@ -1,4 +1,5 @@
-"""The pages and ``/openapi.json``, all made of the description once in a process. Public, and the same for all.
+"""The pages and ``/openapi.json``, all made of the description when one of them is first asked for: most processes end
+before. Public, and the same for all.
 
 No page has a script or asks another host for anything: what they may load is the console's style and icon, and a style
 of their own.
@@ -7,7 +8,7 @@ of their own.
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ _HERE: Final = Path(__file__).parent
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_PATHS: Final = ("/docs", "/docs/style.css", "/openapi.json", "/problems")
 _HEADERS: Final = {
     "Cache-Control": "public, max-age=300",
     "Content-Security-Policy": _POLICY,
@@ -53,18 +55,21 @@ class Page:
 
 def blueprint() -> Blueprint:
     found = Blueprint("pages", __name__)
-    site = every_page()
-    for number, path in enumerate(path for path in site if not path.startswith("/problems/")):
-        found.add_url_rule(path, endpoint=f"page{number}", view_func=site[path].show)
+    for number, path in enumerate(_PATHS):
+        found.add_url_rule(path, endpoint=f"page{number}", view_func=partial(_show, path))
 
     @found.get("/problems/<slug>")
     def explain(slug: str) -> Response:
-        page = site.get(f"/problems/{slug}")
-        if page is None:
-            raise NotFound("there is no such problem; GET /problems lists them all")
-        return page.show()
+        return _show(f"/problems/{slug}")
 
     return found
+
+
+def _show(path: str) -> Response:
+    page = every_page().get(path)
+    if page is None:
+        raise NotFound("there is no such problem; GET /problems lists them all")
+    return page.show()
 
 
 @cache

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from receiver.api_client import Api, admin_token
+from receiver.asking import ask
 from receiver.launch import command
-from receiver.machine import ask
 from workers.errors import PermanentError
 from workers.leash import leashed
 from workers.settings import Settings

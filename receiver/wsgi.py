@@ -10,9 +10,10 @@ from receiver.broadcast import BROADCAST
 from workers import exporting, logs
 from workers.connections import web_redis
 from workers.drain import Drain
+from workers.places import redis_url
 from workers.presence import WEB, keep_present
 from workers.settings import Settings
-from workers.wiring import build, redis_url
+from workers.wiring import build
 
 
 def app() -> Flask:

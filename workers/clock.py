@@ -23,12 +23,13 @@ from workers.ledger import Ledger
 from workers.limits import AHEAD_S, TURN_EVERY
 from workers.notify import Notifier
 from workers.nudges import queue
+from workers.places import redis_url
 from workers.presence import CLOCK, keep_present
 from workers.pulse import Laps, keep_telling
 from workers.records import Dispatched, Pass
 from workers.retention import Retention
 from workers.settings import Settings
-from workers.wiring import build, redis_url
+from workers.wiring import build
 from workers.work import FILES, QUEUE_CAP, UPSTREAM
 
 _BUSY_S: Final = 0.02

@@ -22,12 +22,13 @@ from workers.errors import LedgerUnavailable
 from workers.ledger import Ledger
 from workers.notify import Notifier
 from workers.outcomes import Done
+from workers.places import redis_url
 from workers.presence import COURIER, keep_present
 from workers.pulse import Laps, keep_telling
 from workers.records import Record
 from workers.rooms import Rooms
 from workers.settings import Settings
-from workers.wiring import build, redis_url
+from workers.wiring import build
 from workers.work import HANDLER_TIMEOUT_S
 
 # A delivery waits so long at most until it is seen, unless another one has just ended.

@@ -3,7 +3,6 @@
 import random
 import secrets
 import time
-from pathlib import Path
 
 from redis import Redis
 
@@ -23,6 +22,7 @@ from workers.ledger import Ledger
 from workers.links import Links
 from workers.memory import Memory
 from workers.outbox import HANDLER, Outbox, target_of
+from workers.places import spool_path
 from workers.roster import read_all
 from workers.schedule import give_up_after
 from workers.services import Services
@@ -34,7 +34,6 @@ from workers.submissions import Chance, Submissions
 from workers.swiftia import Swiftia, wire
 from workers.tokens import new_ref, shared_token, token
 from workers.upstreams import Upstream, Upstreams
-from workers.valkey import url as embedded_url
 
 _DOWNLOAD_DEADLINE_S = 3 * 3600.0
 # Without a key nothing can be asked of Swiftia: it answers 401, upstream work waits, and the door goes on.
@@ -144,23 +143,8 @@ def open_intake(settings: Settings, ledger: Ledger) -> Intake:
     return Intake(ledger, spool, now=time.monotonic)
 
 
-def spool_path(settings: Settings) -> Path:
-    return settings.data_dir.absolute() / "spool" / "callbacks.sqlite"
-
-
 def webhook_url(settings: Settings, callback_token: str) -> str:
     return f"{settings.callback_base}/webhooks/swiftia/{callback_token}"
-
-
-def redis_url(settings: Settings) -> str:
-    """The Redis that was named, or the embedded server's socket."""
-    if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
-    return embedded_url(valkey_directory(settings))
-
-
-def valkey_directory(settings: Settings) -> Path:
-    return settings.data_dir.absolute() / "valkey"
 
 
 def _upstreams(settings: Settings, accounts: Accounts, redis: Redis) -> Upstreams:

@@ -21,11 +21,12 @@ from workers import exporting, jobs
 from workers.connections import web_redis, worker_redis
 from workers.notify import Notifier
 from workers.nudges import StepJob, queue
+from workers.places import redis_url
 from workers.pulse import Laps, keep_telling
 from workers.settings import Settings
 from workers.shift import Length
 from workers.stepworker import StepWorker
-from workers.wiring import build, open_ledger, redis_url
+from workers.wiring import build, open_ledger
 
 # RQ waits for work for ``worker_ttl - 15`` seconds at a time; a stop is honoured in between.
 _WORKER_TTL_S = 18
