@@ -37,12 +37,14 @@ class Guess:
 
     def half_left_s(self) -> float:
         """Seconds from now within which it ends or does not, equally likely."""
-        return self.ends_within_s(0.5)
+        return self.ends_within_s([0.5])[0]
 
-    def ends_within_s(self, likely: float) -> float:
-        """Seconds from now within which it ends with this likelihood."""
-        odds = 1.0 / (self.survival * (1.0 - likely)) - 1.0
-        return self.median_s * math.exp(math.log(odds) / self.steepness) - self.spent_s
+    def ends_within_s(self, likely: Sequence[float]) -> list[float]:
+        """Seconds from now within which it ends, for each of these likelihoods."""
+        survival, steep, median_s, spent_s = self.survival, self.steepness, self.median_s, self.spent_s
+        return [
+            median_s * math.exp(math.log(1.0 / (survival * (1.0 - each)) - 1.0) / steep) - spent_s for each in likely
+        ]
 
     def _beyond(self, length_s: float) -> float:
         if length_s <= 0.0:
@@ -69,27 +71,31 @@ def best_look(guesses: Sequence[Guess], *, price_s: float, early: float, low_s: 
     best_s, least = low_s, math.inf
     before_s = before = cost = 0.0
     # What does not change with the moment is worked out once: this is where a forecast spends its time.
+    log, exp = math.log, math.exp
     curves = [(each.weight / each.survival, each.steepness, math.log(each.median_s), each.spent_s) for each in guesses]
     everything = sum(guess.weight for guess in guesses)
     for at_s in _moments(guesses, low_s, high_s):
         ahead = 0.0
         for weight, steep, middle, spent_s in curves:
-            exponent = steep * (math.log(spent_s + at_s) - middle)
-            ahead += weight / (1.0 + math.exp(min(exponent, _LARGEST_EXPONENT)))
+            exponent = steep * (log(spent_s + at_s) - middle)
+            if exponent > _LARGEST_EXPONENT:  # noqa: PLR1730 - a call is felt in the innermost loop
+                exponent = _LARGEST_EXPONENT
+            ahead += weight / (1.0 + exp(exponent))
         done = everything - ahead
         mean = (before + done) / 2
-        cost += (mean - early * (1.0 - mean)) * (at_s - before_s)
+        more = mean - early * (1.0 - mean)
+        cost += more * (at_s - before_s)
         if (whole := cost + price_s * (1.0 - done)) < least:
             best_s, least = at_s, whole
-        if done > _SURE:
-            break
+        if done > _SURE or (more > 0.0 and cost >= least):
+            break  # from here on waiting only costs more
         before_s, before = at_s, done
     return best_s
 
 
 def _moments(guesses: Sequence[Guess], low_s: float, high_s: float) -> list[float]:
     """The moments that are weighed: some all over, and more of them around the end of each guess."""
-    found = {guess.ends_within_s(likely) for guess in guesses for likely in _LIKELY}
+    found = {end_s for guess in guesses for end_s in guess.ends_within_s(_LIKELY)}
     last_s = min(max(found), high_s)
     at_s = low_s
     while at_s < last_s:

@@ -38,7 +38,7 @@ def test_half_of_it_is_left(median, spent, deviation):
 def test_what_ends_within_a_time_is_done_by_then(median, spent, deviation, likely):
     guess = Guess(1.0, median, steepness(deviation), spent)
     if guess.survival > 1e-9:
-        assert guess.done_in(guess.ends_within_s(likely)) == pytest.approx(likely, abs=0.01)
+        assert guess.done_in(guess.ends_within_s([likely])[0]) == pytest.approx(likely, abs=0.01)
 
 
 @given(low=st.floats(0.5, 100), span=st.floats(0, 1e5), guess=GUESSES, early=st.floats(0, 1), price=st.floats(0, 1e3))
