@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeVar
 
 import hypothesis
 import pytest
+import structlog
 from redis import Redis
 from redis.driver_info import DriverInfo
 
@@ -47,6 +48,9 @@ def pytest_configure() -> None:
     # In the background of a script it is ignored, and so by all processes that are started from here.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # As they are by themselves, but for tracebacks: to draw one in colours, with all of its source, takes seconds.
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

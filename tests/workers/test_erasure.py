@@ -32,9 +32,10 @@ MakeStation = Callable[..., Any]
 def logged() -> Iterator[io.StringIO]:
     """What goes to the log, as it would stand there."""
     out = io.StringIO()
+    own = structlog.get_config()
     logs.configure(Settings(log_format="json", log_level="info"), stream=out)
     yield out
-    structlog.reset_defaults()
+    structlog.configure(**own)
 
 
 def values(redis: Redis, key: bytes) -> list[bytes]:

@@ -18,11 +18,11 @@ class Terminal(io.StringIO):
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    before = (root.handlers[:], root.level)
+    before, own = (root.handlers[:], root.level), structlog.get_config()
     yield
     root.handlers[:], level = before[0], before[1]
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**own)
 
 
 def fail(local: str) -> None:
