@@ -1,6 +1,7 @@
 """Real Valkey for every test that wants one, and waiting for conditions instead of sleeping."""
 
 import contextlib
+import gc
 import os
 import signal
 import time
@@ -51,6 +52,17 @@ def pytest_configure() -> None:
     # As they are by themselves, but for tracebacks: to draw one in colours, with all of its source, takes seconds.
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is made here stays to the end: to look through all of it for garbage, again and again, takes a quarter."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
