@@ -27,6 +27,8 @@ from workers.ledger import Ledger
 from workers.nudges import ENTRY_POINT, StepJob, queue, template
 from workers.work import LANES, STEP_TIMEOUT_S, UPSTREAM
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 QUEUE = f"rq:queue:{UPSTREAM}"
 INTERMEDIATE = f"{QUEUE}:intermediate"

@@ -19,6 +19,8 @@ from workers.settings import Settings
 from workers.wiring import build
 from workers.work import DEADLY_CRASHES
 
+pytestmark = pytest.mark.slow
+
 MakeStation = Callable[..., Any]
 
 
