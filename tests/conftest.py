@@ -49,6 +49,8 @@ def pytest_configure() -> None:
     # In the background of a script it is ignored, and so by all processes that are started from here.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # As the command line has it, for what tests start without it.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # As they are by themselves, but for tracebacks: to draw one in colours, with all of its source, takes seconds.
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])

@@ -71,13 +71,13 @@ def best_look(guesses: Sequence[Guess], *, price_s: float, early: float, low_s: 
     best_s, least = low_s, math.inf
     before_s = before = cost = 0.0
     # What does not change with the moment is worked out once: this is where a forecast spends its time.
-    log, exp = math.log, math.exp
+    ln, exp = math.log, math.exp
     curves = [(each.weight / each.survival, each.steepness, math.log(each.median_s), each.spent_s) for each in guesses]
     everything = sum(guess.weight for guess in guesses)
     for at_s in _moments(guesses, low_s, high_s):
         ahead = 0.0
         for weight, steep, middle, spent_s in curves:
-            exponent = steep * (log(spent_s + at_s) - middle)
+            exponent = steep * (ln(spent_s + at_s) - middle)
             if exponent > _LARGEST_EXPONENT:  # noqa: PLR1730 - a call is felt in the innermost loop
                 exponent = _LARGEST_EXPONENT
             ahead += weight / (1.0 + exp(exponent))
