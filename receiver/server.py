@@ -129,7 +129,6 @@ def beginning(board: Board) -> Callable[[Any], None]:
     def post_worker_init(worker: Any) -> None:
         sys.setswitchinterval(_GIVE_WAY_S)
         # What is there by now stays: looking through all of it for garbage would stop everything for some 0.1 s.
-        gc.collect()
         gc.freeze()
         parts = worker.wsgi.extensions
         # Listeners end with its stop: their connections are none of gunicorn's any more.

@@ -96,7 +96,6 @@ def run_worker(settings: Settings, lane: str, notifier: Notifier, *, shift: Leng
     worker = step_worker(redis, lane, last_words=last_words, laps=laps, shift=shift)
     # What is there by now stays. Looking through all of it for garbage would take a tenth of the time of each step, and
     # make each horse copy the memory that it shares with its worker.
-    gc.collect()
     gc.freeze()
     notifier.ready()
     _log.info("worker.started", lane=lane)

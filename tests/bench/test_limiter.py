@@ -92,7 +92,7 @@ def test_nobody_there_is_the_end(far):
     far.close()
     with (
         delayed(f"http://127.0.0.1:{port}", 0.02, seed=1) as url,
+        pytest.raises(ConnectionResetError),  # of a quick one, before it is connected
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as client,
-        pytest.raises(ConnectionResetError),
     ):
         client.recv(1)
