@@ -4,7 +4,7 @@ The timeouts of a socket hold for one wait. A server that sends a byte now and t
 the frame of a chunk, never meets them; here each wait gets what is left of the whole time.
 
 h11 knows the protocol, and there is a socket below and nothing above it: one question to Swiftia is the better part of
-a step, and a client that can do everything takes three times as long to ask it.
+a step, and a client that can do everything takes more than half as long again to ask it.
 """
 
 import socket

@@ -5,6 +5,9 @@ Nudges are taken off RQ's queues by hand and run here, so a test decides what ru
 
 import json
 import secrets
+import shutil
+import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -163,3 +166,21 @@ def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for variable, value in credentials(s3.url).items():
         monkeypatch.setenv(variable, value)
     return name
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Give the context of a server that is files.example and 127.0.0.1, and of a client that believes it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate of this test")
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    names = "DNS:files.example,IP:127.0.0.1"
+    options = ["-subj", "/CN=files.example", "-addext", f"subjectAltName={names}", "-days", "2", "-nodes"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([openssl, "req", "-x509", *curve, *options, *files], check=True, capture_output=True)  # noqa: S603 - our own words
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate, key)
+    return server, ssl.create_default_context(cafile=certificate)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,14 +28,16 @@ class Asked:
 
 
 class Server:
-    """Reads one request per connection and lets ``script`` do the rest."""
+    """Reads one request per connection and lets ``script`` do the rest. ``tls``: as whom it speaks TLS."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.script: Script = lambda _: None
         self.connections = 0
         self.requests: list[Asked] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -45,10 +48,13 @@ class Server:
                 self.connections += 1
                 if not connection.recv(1, socket.MSG_PEEK):
                     return
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
                 # What is no request, as the beginning of TLS, is answered as well.
                 with contextlib.suppress(h11.RemoteProtocolError):
                     self.requests.append(_asked(connection))
                 self.script(connection)
+                connection.close()
 
     def close(self) -> None:
         # An empty connection is the sign to stop.
@@ -58,8 +64,8 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    server = Server()
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    server = Server(tls)
     try:
         yield server
     finally:

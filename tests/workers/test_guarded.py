@@ -1,10 +1,8 @@
 """The guarded client against real servers on this machine, with name servers of our own."""
 
 import ipaddress
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -311,23 +309,6 @@ def _saying(said: bytes) -> Iterator[str]:
     thread.start()
     yield url
     thread.join()
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Give the context of a server that is files.example, and of a client that believes it."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl makes the certificate of this test")
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    options = ["-subj", "/CN=files.example", "-addext", "subjectAltName=DNS:files.example", "-days", "2", "-nodes"]
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([openssl, "req", "-x509", *curve, *options, *files], check=True, capture_output=True)  # noqa: S603 - our own words
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate, key)
-    return server, ssl.create_default_context(cafile=certificate)
 
 
 def test_tls_verifies_the_name_and_not_the_address(tls):

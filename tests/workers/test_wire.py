@@ -194,6 +194,25 @@ def test_no_tls_where_tls_is_asked_for(server):
     assert not caught.value.sent
 
 
+def test_an_exchange_over_tls(tls):
+    as_server, believing = tls
+    with serving(as_server) as server:
+        server.script = sending(HEAD + b"Content-Length: %d\r\n\r\n" % len(OK) + OK)
+        assert asking(server.url, believing).job(JOB)[1] == OK
+        assert len(server.requests) == 1
+
+
+def test_a_certificate_that_is_not_trusted_or_not_of_the_host(tls):
+    as_server, believing = tls
+    with serving(as_server) as server:
+        other = server.url.replace("127.0.0.1", "localhost")
+        for url, context in [(server.url, certificates()), (other, believing)]:
+            with pytest.raises(UpstreamUnavailable, match="CERTIFICATE_VERIFY_FAILED") as caught:
+                asking(url, context).job(JOB)
+            assert not caught.value.sent
+        assert server.requests == []
+
+
 def test_a_handshake_that_never_ends(server):
     server.script = trickling(b"\x16\x03\x03\x40\x00", b"\x00")
     started = time.monotonic()
