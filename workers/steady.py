@@ -43,20 +43,15 @@ class SteadyRedis(redis.Redis):
 
     def _asked(self, *command: Any) -> Any:
         connection = self._connection()
-        whole = False
         try:
             connection.send_command(*command)
-            try:
-                answer = connection.read_response()
-            except redis.ResponseError:
-                whole = True
-                raise
-            whole = True
-            return answer
-        finally:
-            # A step may be ended on any line, and the answer that it did not read would be taken for the next one.
-            if not whole:
+            return connection.read_response()
+        except BaseException as error:
+            # A step may be ended on any line, and the answer that it did not read would be taken for the next one. What
+            # a server refuses has been read; but one that takes no writes is not the one to stay with.
+            if not isinstance(error, redis.ResponseError) or isinstance(error, redis.ReadOnlyError):
                 self._hang_up()
+            raise
 
     def _connection(self) -> Any:
         kept = self._kept

@@ -63,6 +63,26 @@ def test_what_the_server_refuses_is_said_and_the_connection_stays(client: Steady
     assert connections(client) == before
 
 
+def test_a_server_that_takes_no_writes_any_more_is_not_stayed_with(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path / "valkey")
+    server.start()
+    with (
+        contextlib.closing(redis.Redis.from_url(server.url)) as other,
+        contextlib.closing(worker_redis(server.url)) as client,
+    ):
+        write = loaded(other, "return redis.call('INCR', 'count')")
+        before = connections(other)
+        assert client.evalsha(write, 0) == 1
+        (kept,) = connections(other) - before
+        other.replicaof("127.0.0.1", 1)  # a primary that is not there
+        with pytest.raises(redis.ReadOnlyError):
+            client.evalsha(write, 0)
+        assert kept not in connections(other)
+        other.replicaof("NO", "ONE")
+        assert client.evalsha(write, 0) == 2
+    server.stop()
+
+
 def test_the_answer_that_nobody_read_is_not_taken_for_the_next(client: SteadyRedis) -> None:
     fine, slow = loaded(client, "return 'fine'"), loaded(client, SLOW)
 
