@@ -17,7 +17,8 @@ The API
     console/        the service as a person sees it, in a browser
 
 The processes
-    server          gunicorn as it is run           launch     which processes ``up`` runs      machine  runs them
+    server          gunicorn as it is run           launch     which processes ``up`` runs      machine    runs them
+    asking          asks the web process of this machine
 
 The commands
     cli             finds them, one module each: the …_command and …_commands    exits      what their codes say

@@ -14,7 +14,7 @@ Processes
     worker          one lane, one RQ queue, one forked work-horse per shift      jobs       what RQ calls
     stepworker      RQ's worker as we run it: ends and crashes (horse, slate)    attempts   claim, do, write the outcome
     stoppable       the same: where it stops    shift  a horse goes on with the next nudges  leases  held meanwhile
-    clock           moves what is due onto RQ, as fast as the budget allows      wiring     settings to services
+    clock           moves what is due onto RQ, as fast as the budget allows   wiring  settings to services (places)
     courier         carries out deliveries, many at once, in threads (rooms)     handlers   the team's own function
     supervisor      keeps the processes of one machine running (processes, sessions, leash, signals, folderlock)
     crew, presence  who is there, and on what it works
@@ -50,7 +50,7 @@ What is kept
     erasure         takes every trace of a job away     retention  when
 
 Outside parties
-    swiftia         what it is asked (exchanges, wire)                          budget     who may send a request when
+    swiftia         what it is asked (exchanges, wire, certificates)             budget     who may send a request when
     downloads       files from the network (replies, guarded, dialing, timedstreams)
     connections     clients of Redis (sentinels, steady)    durability  how it keeps what is written
     destinations    where deliveries go: over HTTP, or to a function             storage      how full Swiftia's is

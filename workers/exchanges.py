@@ -84,12 +84,11 @@ class Exchanges:
                 body = _entire(answer, doing, limit) if _is_success(status) else _beginning(answer)
                 return Reply(status, headers, body)
         except Unsent as error:
-            problem, sent = (
-                f"Swiftia cannot be reached ({str(error)[:200]}); check the network and SWIFTIA_BASE_URL",
-                False,
-            )
+            sent = False
+            problem = f"Swiftia cannot be reached ({str(error)[:200]}); check the network and SWIFTIA_BASE_URL"
         except Broken as error:
-            problem, sent = f"Swiftia's answer did not come through ({error}); try again later", True
+            sent = True
+            problem = f"Swiftia's answer did not come through ({error}); try again later"
         finally:
             self._tell(Answer(route, status, headers, self._clock() - started))
         raise UpstreamUnavailable(f"{doing}: {problem}", sent=sent)

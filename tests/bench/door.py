@@ -169,7 +169,7 @@ def pages(stall: Stall, number: int, rounds: int, rate: float) -> dict[str, Any]
                 found[kind].append(knocker.paced(requests(int(_OPEN_S * rate) + 10), _OPEN_S, rate))
     each = {kind: [answers.percentile(0.99) for answers in windows] for kind, windows in found.items()}
     ratios = [one / other for one, other in zip(each["with"], each["without"], strict=True)]
-    pooled = {kind: _ninetynine(windows) for kind, windows in found.items()}
+    pooled = {kind: _pooled(windows).percentile(0.99) for kind, windows in found.items()}
     return {
         **{kind: statistics.median(p99) for kind, p99 in each.items()},
         "ratio": statistics.median(ratios),
@@ -178,9 +178,8 @@ def pages(stall: Stall, number: int, rounds: int, rate: float) -> dict[str, Any]
     }
 
 
-def _ninetynine(windows: Sequence[Answers]) -> float:
-    late = sorted(itertools.chain.from_iterable(answers.late for answers in windows))
-    return late[int(0.99 * (len(late) - 1))]
+def _pooled(windows: Sequence[Answers]) -> Answers:
+    return Answers(late=list(itertools.chain.from_iterable(answers.late for answers in windows)))
 
 
 def _follow(port: int) -> None:

@@ -43,18 +43,16 @@ class Server:
 
     def _serve(self) -> None:
         while True:
-            connection, _ = self._listener.accept()
-            with connection, contextlib.suppress(OSError):
+            raw, _ = self._listener.accept()
+            with raw, contextlib.suppress(OSError):
                 self.connections += 1
-                if not connection.recv(1, socket.MSG_PEEK):
+                if not raw.recv(1, socket.MSG_PEEK):
                     return
-                if self._tls is not None:
-                    connection = self._tls.wrap_socket(connection, server_side=True)
-                # What is no request, as the beginning of TLS, is answered as well.
-                with contextlib.suppress(h11.RemoteProtocolError):
-                    self.requests.append(_asked(connection))
-                self.script(connection)
-                connection.close()
+                with self._tls.wrap_socket(raw, server_side=True) if self._tls else raw as connection:
+                    # What is no request, as the beginning of TLS, is answered as well.
+                    with contextlib.suppress(h11.RemoteProtocolError):
+                        self.requests.append(_asked(connection))
+                    self.script(connection)
 
     def close(self) -> None:
         # An empty connection is the sign to stop.
