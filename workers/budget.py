@@ -29,7 +29,7 @@ from redis import Redis, RedisError
 
 from workers import keys
 from workers.errors import LedgerUnavailable, ServiceError
-from workers.exchanges import Answer
+from workers.exchanges import Answer, is_success
 from workers.limits import AHEAD_S, TRANSIT_S, TURN_EVERY, RateLimit, most_requests, read_stated
 from workers.scripts import Scripts, counting, source
 from workers.standing import BudgetState, Peek, read_peek, read_state
@@ -56,11 +56,15 @@ class NoSlot(Exception):
 
 
 class _Held(threading.local):
-    """The slot in whose place this thread sends."""
+    """The slot in whose place this thread sends. ``kept``: what is known of a success, and not told yet."""
 
     slot = ""
+    followed = False
     answered = False
     alarmed = False
+
+    def __init__(self) -> None:
+        self.kept: Mapping[str, object] = {}
 
 
 class Budget:
@@ -86,15 +90,17 @@ class Budget:
         self._held = _Held()
 
     @contextmanager
-    def slot(self, name: str, claim: str) -> Iterator[None]:
+    def slot(self, name: str, claim: str, *, followed: bool = False) -> Iterator[None]:
         """Send one request inside. ``name``: its class; ``claim``: who asks. Raises ``NoSlot`` before it is sent.
 
         Waits for ``AHEAD_S`` at most. Errors of the exchange have to pass: they tell the breaker how Swiftia is.
+        ``followed``: the caller writes to the ledger after it in any case; of a success the books hear with that.
         """
         held = self._held
         if claim:  # slots outlive the job that took them, which may be erased: none is to tell its name
             claim = hashlib.sha256(claim.encode()).hexdigest()[:16]
         held.slot, held.answered, held.alarmed = self._in_turn(name, claim or secrets.token_hex(8)), False, False
+        held.followed, held.kept = followed, {}
         told = NOTHING
         try:
             yield
@@ -104,8 +110,10 @@ class Budget:
             raise
         finally:
             slot, held.slot = held.slot, ""
-            # Most exchanges have been settled when their answer came, and nobody waits for a verdict.
-            if not held.answered or held.alarmed or told != FINE:
+            if held.kept and told == FINE:
+                self._settle_later(slot, {**held.kept, **FINE})
+            # Other exchanges have been settled when their answer came, and nobody waits for most verdicts.
+            elif held.kept or not held.answered or held.alarmed or told != FINE:
                 self._last_word(slot, told)
 
     def _in_turn(self, name: str, claim: str) -> str:
@@ -118,8 +126,9 @@ class Budget:
         return taken
 
     def _last_word(self, slot: str, told: Mapping[str, object]) -> None:
-        if self._held.answered:
+        if self._held.answered and not self._held.kept:
             told = {name: value for name, value in told.items() if name != "status"}  # it was told with the answer
+        told = {**self._held.kept, **told}
         try:
             self._settle(slot, told)
         except LedgerUnavailable as error:
@@ -150,8 +159,12 @@ class Budget:
         told = {name: value for name, value in known.items() if value is not None}
         code = "none" if answer.status is None else str(answer.status)
         measured = {"route": answer.route, "code": code, "took_ms": round(answer.elapsed_s * 1000)}
-        news = self._settle(self._held.slot, {"arrived": 1, **told, **measured})
-        self._held.answered, self._held.alarmed = True, bool(news["alarmed"])
+        held = self._held
+        if held.followed and is_success(answer.status):
+            held.answered, held.kept = True, {"arrived": 1, **told, **measured}
+            return
+        news = self._settle(held.slot, {"arrived": 1, **told, **measured})
+        held.answered, held.alarmed = True, bool(news["alarmed"])
 
     def peek(self) -> Peek:
         """Raise LedgerUnavailable when Redis does not answer."""
@@ -171,7 +184,14 @@ class Budget:
 
     def _settle(self, slot: str, told: Mapping[str, object]) -> Mapping[str, Any]:
         luck = {"luck": self._chance()} if "verdict" in told else {}
-        news: Mapping[str, Any] = json.loads(self._run("settle", {"slot": slot, **told, **luck}))
+        return self._news(self._run("settle", {"slot": slot, **told, **luck}))
+
+    def _settle_later(self, slot: str, told: Mapping[str, object]) -> None:
+        arguments = {"now": self._now(), "slot": slot, **told}
+        self._scripts.run_later("settle", arguments, self._news, lambda: self._last_word(slot, told))
+
+    def _news(self, answer: bytes) -> Mapping[str, Any]:
+        news: Mapping[str, Any] = json.loads(answer)
         self._tell(news)
         return news
 
@@ -195,11 +215,13 @@ class Budget:
         return found
 
     def _run(self, name: str, arguments: Mapping[str, object]) -> Any:
-        now = "" if self._now_ms is None else str(self._now_ms())
         try:
-            return self._scripts.run(name, {"now": now, **arguments})
+            return self._scripts.run(name, {"now": self._now(), **arguments})
         except RedisError as error:
             raise LedgerUnavailable(f"the request budget cannot be read: {error}") from error
+
+    def _now(self) -> str:
+        return "" if self._now_ms is None else str(self._now_ms())
 
 
 def _constants(limit: RateLimit, account: str) -> dict[str, object]:

@@ -40,7 +40,7 @@ class Reply:
 
     @property
     def ok(self) -> bool:
-        return _is_success(self.status)
+        return is_success(self.status)
 
 
 def ignore(_answer: Answer) -> None:
@@ -81,7 +81,7 @@ class Exchanges:
             with exchange as answer:
                 status, headers = answer.status, answer.headers
                 span.set(**{"http.response.status_code": status})
-                body = _entire(answer, doing, limit) if _is_success(status) else _beginning(answer)
+                body = _entire(answer, doing, limit) if is_success(status) else _beginning(answer)
                 return Reply(status, headers, body)
         except Unsent as error:
             sent = False
@@ -102,8 +102,8 @@ class Exchanges:
             _LOG.exception("answer.unobserved", route=answer.route, status=answer.status)
 
 
-def _is_success(status: int) -> bool:
-    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+def is_success(status: int | None) -> bool:
+    return status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def _entire(answer: Incoming, doing: str, limit: int) -> bytes:

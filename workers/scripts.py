@@ -1,7 +1,7 @@
 """The ledger's Lua scripts: each is the shared prelude, the constants of the Python side, and its own file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from workers.linking import linked, used_constants
 from workers.measures import BOUNDS
 from workers.nudges import NudgeTemplate
 from workers.outbox import NOTHING, Outbox
+from workers.steady import Later, SteadyRedis
 
 # Below the web client's socket timeout, so that the answer is a number of replicas and not an error.
 ACK_PATIENCE_MS = 1000
@@ -60,6 +61,16 @@ class Scripts:
 
     def run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
         return self._script(name)(args=[packed(arguments), *binary])
+
+    def run_later(
+        self, name: str, arguments: Mapping[str, object], heard: Callable[[Any], object], again: Callable[[], object]
+    ) -> None:
+        """Run a script with the next one of this thread, where its client can do that, else now. See ``Later``."""
+        if not isinstance(self._connection, SteadyRedis):
+            again()
+            return
+        command = "EVALSHA", self._script(name).sha, 0, packed(arguments)
+        self._connection.later(Later(command, heard, again))
 
     def run_many(self, name: str, calls: Sequence[tuple[Mapping[str, object], Sequence[bytes]]]) -> list[Any]:
         """Run a script with each of these, in that order and at one go; others may come between."""

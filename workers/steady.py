@@ -5,7 +5,9 @@ Taking one out of the library's pool, and putting it back, costs a worker more t
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -13,11 +15,26 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A command that goes along with the next script of its thread. ``heard`` gets what was answered.
+
+    ``again`` is called where that was an error, or nothing came: it asks by itself. Neither raises anything.
+    """
+
+    command: tuple[Any, ...]
+    heard: Callable[[Any], object]
+    again: Callable[[], object]
+
+
 class _Kept(threading.local):
-    """The connection of this thread. ``pid``: of the process that made it."""
+    """The connection of this thread. ``pid``: who made it. ``later``: what goes with the next script."""
 
     connection: Any = None
     pid = 0
+
+    def __init__(self) -> None:
+        self.later: list[Later] = []
 
 
 class SteadyRedis(redis.Redis):
@@ -32,25 +49,42 @@ class SteadyRedis(redis.Redis):
         super().__init__(*args, **options)
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        unheard, self._kept.later = self._kept.later, []
         try:
-            return self._asked("EVALSHA", sha, numkeys, *keys_and_args)
+            return self._asked(unheard, "EVALSHA", sha, numkeys, *keys_and_args)
         except (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError):
             return super().evalsha(sha, numkeys, *keys_and_args)
+        finally:
+            for each in unheard:
+                each.again()
+
+    def later(self, command: Later) -> None:
+        """Send it with the next script of this thread, in one message. What ends before that sends it never."""
+        self._kept.later.append(command)
 
     def close(self) -> None:
         self._hang_up()
         super().close()
 
-    def _asked(self, *command: Any) -> Any:
+    def _asked(self, unheard: list[Later], *command: Any) -> Any:
+        """``unheard``: what goes along. What was answered is taken out of it."""
         connection = self._connection()
         try:
-            connection.send_command(*command)
+            commands = [*(each.command for each in unheard), command]
+            connection.send_packed_command(connection.pack_commands(commands))
+            for each in list(unheard):
+                with suppress(redis.ResponseError):
+                    answer = connection.read_response()
+                    unheard.remove(each)
+                    each.heard(answer)
             return connection.read_response()
         except BaseException as error:
             # A step may be ended on any line, and the answer that it did not read would be taken for the next one. What
             # a server refuses has been read; but one that takes no writes is not the one to stay with.
             if not isinstance(error, redis.ResponseError) or isinstance(error, redis.ReadOnlyError):
                 self._hang_up()
+            if not isinstance(error, Exception):
+                unheard.clear()  # there is no time for it any more
             raise
 
     def _connection(self) -> Any:

@@ -14,7 +14,7 @@ import redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from workers.connections import worker_redis
-from workers.steady import SteadyRedis
+from workers.steady import Later, SteadyRedis
 from workers.valkey import EmbeddedValkey
 
 SLOW = "local till = redis.call('TIME')[1] + 2 while tonumber(redis.call('TIME')[1]) < till do end return 'slow'"
@@ -130,3 +130,94 @@ def test_closed_it_leaves_no_connection_behind(redis_url: str, client: SteadyRed
     assert len(connections(client) - before) == 2
     other.close()
     assert connections(client) == before
+
+
+# What goes along with the next script
+
+
+class Heard:
+    def __init__(self, client: SteadyRedis, sha: str, *args: object) -> None:
+        self.client, self.command = client, ("EVALSHA", sha, 0, *args)
+        self.answers: list[object] = []
+        self.again = 0
+
+    def send(self) -> None:
+        self.client.later(Later(self.command, self.answers.append, self._ask_again))
+
+    def _ask_again(self) -> None:
+        self.again += 1
+
+
+def test_a_command_goes_along_with_the_next_script(client: SteadyRedis) -> None:
+    push = loaded(client, "return redis.call('RPUSH', 'said', ARGV[1])")
+    first, second = Heard(client, push, "a"), Heard(client, push, "b")
+    first.send()
+    second.send()
+    assert client.exists("said") == 0
+    assert client.evalsha(push, 0, "c") == 3
+    assert client.lrange("said", 0, -1) == [b"a", b"b", b"c"]
+    assert (first.answers, second.answers, first.again, second.again) == ([1], [2], 0, 0)
+    assert client.evalsha(push, 0, "d") == 4
+    assert first.answers == [1]
+
+
+def test_what_is_refused_along_with_a_script_asks_again_by_itself(client: SteadyRedis) -> None:
+    fine = loaded(client, "return 'fine'")
+    unknown, known = Heard(client, "0" * 40), Heard(client, fine)
+    unknown.send()
+    known.send()
+    assert client.evalsha(fine, 0) == b"fine"
+    assert (unknown.answers, unknown.again, known.answers, known.again) == ([], 1, [b"fine"], 0)
+    wrong = loaded(client, "return redis.error_reply('WRONG it is')")
+    known.send()
+    with pytest.raises(ResponseError, match="WRONG it is"):
+        client.evalsha(wrong, 0)
+    assert known.answers == [b"fine", b"fine"]
+    assert client.evalsha(fine, 0) == b"fine"
+
+
+def test_another_thread_takes_nothing_along(client: SteadyRedis) -> None:
+    fine = loaded(client, "return 'fine'")
+    mine = Heard(client, fine)
+    mine.send()
+    thread = threading.Thread(target=client.evalsha, args=(fine, 0))
+    thread.start()
+    thread.join()
+    assert mine.answers == []
+    client.evalsha(fine, 0)
+    assert mine.answers == [b"fine"]
+
+
+def test_what_went_along_asks_again_where_the_server_went_away(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path / "valkey")
+    server.start()
+    with contextlib.closing(worker_redis(server.url)) as client:
+        assert isinstance(client, SteadyRedis)
+        count = client.register_script("return redis.call('INCR', 'n')")
+        assert count() == 1
+        along = Heard(client, count.sha)
+        server.stop()
+        server.start()
+        along.send()
+        assert count() == 2
+        assert (along.answers, along.again) == ([], 1)
+    server.stop()
+
+
+def test_a_step_that_is_ended_takes_no_time_for_it(client: SteadyRedis) -> None:
+    slow, fine = loaded(client, SLOW), loaded(client, "return 'fine'")
+
+    def end(_signum: int, _frame: FrameType | None) -> None:
+        raise Ended
+
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        along = Heard(client, fine)
+        along.send()
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(Ended):
+            client.evalsha(slow, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert along.again == 0
+    assert client.evalsha(fine, 0) == b"fine"
