@@ -47,9 +47,15 @@ class Volume:
     def space(self) -> Space:
         """Look now. Without a free inode there is no room either. A quota is not seen here: writing meets it."""
         with self.failures():
-            found = os.statvfs(next(place for place in (self.folder, *self.folder.parents) if place.exists()))
+            found = self._statvfs()
         no_inode = found.f_files > 0 and found.f_favail == 0
         return Space(0 if no_inode else found.f_bavail * found.f_frsize, self._spare)
+
+    def _statvfs(self) -> os.statvfs_result:
+        try:
+            return os.statvfs(self.folder)
+        except FileNotFoundError:
+            return os.statvfs(next(place for place in self.folder.parents if place.exists()))
 
     def glance(self, patience_s: float = 0.5) -> Space | None:
         """Look, and wait no longer than that: None for a disk that fails or hangs, as a share does without its server.

@@ -74,6 +74,8 @@ class Wire:
         self._port = base.port or _PORTS[base.scheme]
         self._path = base.raw_path.partition(b"?")[0].rstrip(b"/")
         self._headers = [("Host", base.netloc.decode("ascii")), *headers]
+        # As h11 keeps them once it has looked at them: most requests have no others.
+        self._usual = h11.Request(method="GET", target="/", headers=self._headers).headers
         self._ssl_context = ssl_context if base.scheme == _TLS else None
         ssl_context.set_alpn_protocols(["http/1.1"])
         self._patience = patience
@@ -89,15 +91,14 @@ class Wire:
         deadline = Deadline(self._clock() + self._patience.total_s, self._clock)
         if body:
             headers = [*headers, ("Content-Length", str(len(body)))]
-        request = h11.Request(
-            method=method, target=self._path + path.encode("ascii"), headers=[*self._headers, *headers]
-        )
+        all_headers = [*self._headers, *headers] if headers else self._usual
+        request = h11.Request(method=method, target=self._path + path.encode("ascii"), headers=all_headers)
         with self._connected(deadline) as sock:
             talk = _Talk(sock, deadline, self._patience.read_s)
             with _breaking():
                 talk.say(request, body)
                 answer = talk.answer()
-            yield Incoming(answer.status_code, httpx2.Headers(list(answer.headers)), talk.body())
+            yield Incoming(answer.status_code, httpx2.Headers(answer.headers.raw_items()), talk.body())
 
     def _connected(self, deadline: Deadline) -> socket.socket:
         try:
