@@ -33,7 +33,7 @@ from workers.wiring import build
 from workers.work import FILES, QUEUE_CAP, UPSTREAM
 
 _BUSY_S: Final = 0.02
-# While work waits for slots: a nudge may end without one, and then somebody else can have it.
+# While work waits for slots: a nudge may end without one, and then somebody else can have it. Or for room in a queue.
 _LOOK_S: Final = 0.1
 # What becomes due while the clock sleeps waits so long at most. What is nudged at once, as a callback is, does not.
 _IDLE_S: Final = 0.5
@@ -80,7 +80,7 @@ class Clock:
             if asked.account in self._budgets and asked.lane == UPSTREAM:
                 wait = min(wait, due_s or self._pace(asked.account))
             elif asked.lane == FILES and not full:
-                wait = min(wait, due_s)
+                wait = min(wait, due_s or _LOOK_S)  # what is due still finds the queue full
         return max(_BUSY_S, wait)
 
     def housekeep(self, passed: Callable[[], None] = lambda: None) -> None:
@@ -134,6 +134,9 @@ class Clock:
             asked = Pass(UPSTREAM, account, most, turn)
             (done,) = self._ledger.dispatch_all([asked])
             wait = self._heard(asked, done)
+            queued += done.nudged
+        if queued > QUEUE_CAP // 2:
+            return _LOOK_S  # that lasts for longer
         return wait or min(_LOOK_S, peek.later_s - AHEAD_S)
 
     def _heard(self, asked: Pass, done: Dispatched) -> float:

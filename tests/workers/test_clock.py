@@ -103,6 +103,24 @@ def test_spent_slots_are_not_given_out_twice(works: Works) -> None:
     assert works.nudges() == 0
 
 
+def test_a_queue_that_is_well_filled_is_not_looked_at_at_once(redis: Redis, tmp_path: Path) -> None:
+    works = Works(redis, tmp_path, limit=RateLimit(10_000, 1000))
+    works.jobs(3 * QUEUE_CAP)
+    for left in (0, QUEUE_CAP // 2, QUEUE_CAP - 5):
+        redis.ltrim("rq:queue:upstream", 0, left - 1) if left else redis.delete("rq:queue:upstream")
+        assert works.clock.tick() == 0.1
+        assert works.nudges() == QUEUE_CAP
+
+
+def test_nor_is_one_of_downloads(works: Works) -> None:
+    works.keeping(QUEUE_CAP + 20)
+    assert works.clock.tick() == 0.1
+    assert works.nudges("files") == QUEUE_CAP
+    works.redis.delete("rq:queue:files")
+    works.clock.tick()
+    assert works.nudges("files") == 20
+
+
 def test_a_nudge_leaves_ahead_of_the_slot_that_it_is_for(redis: Redis, tmp_path: Path) -> None:
     hands = Hands()
     works = Works(redis, tmp_path, limit=RateLimit(3, 1000), now_ms=hands.now_ms)

@@ -21,21 +21,23 @@ local function pass_lane(asked)
 
   local function look(subject, line, time)
     local due, key = 'sr:due:' .. line, record_key(subject)
-    local got = call('HMGET', key, 'state', 'nudge')
-    if not got[1] or line_of(subject, class_of(subject, got[1])) ~= line then
+    take_up(key)
+    local state, waits = pick(key, 'state', 'nudge')
+    if not state or line_of(subject, class_of(subject, state)) ~= line then
       call('ZREM', due, subject)
-    elseif got[2] and call('LPOS', queue, got[2]) then
+    elseif waits and call('LPOS', queue, waits) then
       call('ZADD', due, at + C.lease_ms, subject) -- its nudge still waits in the queue
     else
       local fate = fate_of(subject, due, time, gap_end, at)
       if fate == 'silent' or fate == 'parked' then silent = silent + 1 end
       if fate == 'parked' then parked = parked + 1 end
       if fate == 'silent' or fate == 'new' then
-        dispatch(subject, got[1], at)
+        dispatch(subject, state, at)
         nudged = nudged + 1
         room = room - 1
       end
     end
+    put_down(key)
   end
 
   local function first_due(line)
