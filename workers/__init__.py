@@ -29,7 +29,8 @@ For the application
 
 What is kept
     ledger          every write about jobs, renders, submissions, callbacks; its invariants stand at the top
-                    (arrivals: what comes in, turns: attempts, upkeep: what has ended; scribe: how it is written)
+                    (arrivals: what comes in, claims: who gets an attempt, turns: how it goes on and ends,
+                    upkeep: what has ended; scribe: how it is written)
     lua/            the scripts that do it                 scripts    loads them, each with what it uses (linking,
                                                                       constants)
     pipeline        callbacks on their way into it, which nobody waits on (replicated: replicas must have them too)

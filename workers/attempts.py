@@ -82,6 +82,7 @@ class Attempts:
         self, tools: Tools, patience: Patience, *, now: Callable[[], float], steps: Mapping[str, Step] = STEPS
     ) -> None:
         self._tools = tools
+        self.ledger = tools.ledger
         self._patience = patience
         self._now = now
         self._steps = steps

@@ -13,6 +13,7 @@ PASSING: Final = (
     f"{keys.PREFIX}probe",
     f"{keys.PREFIX}replicated",
     f"{keys.PREFIX}console:tries:",
+    keys.given(""),
     f"{keys.PREFIX}jobs",  # the index of an earlier version; those by state are places
 )
 # What goes with the job or submission whose it is, as its keys or as its places.
@@ -27,8 +28,8 @@ OF_SUBJECTS: Final = (
     keys.UNARCHIVED,
     keys.PARKED_DELIVERIES,
     f"{keys.PREFIX}freeing",
-    f"{keys.PREFIX}busy",
-    f"{keys.PREFIX}busy@",
+    keys.BUSY,
+    f"{keys.BUSY}@",
 )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from workers import bundle, hours, parking, states, work
-from workers.nudges import NudgeTemplate
+from workers.nudges import ENTRY_POINT, NudgeTemplate
 from workers.outbox import NOTHING, Outbox
 
 LINK_PATIENCE_S = 60.0
@@ -44,6 +44,8 @@ def constants(
         "announced": outbox.events,
         "upstream": work.UPSTREAM,
         "files": work.FILES,
+        "entry_point": ENTRY_POINT,
+        "longest_timeout_s": max(work.STEP_TIMEOUT_S.values()),
         "deliveries": work.DELIVERIES,
         "step_of_job": work.STEP_OF_JOB,
         "step_of_render": work.STEP_OF_RENDER,

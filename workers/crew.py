@@ -1,4 +1,5 @@
-"""Who works, and on what: RQ's workers and queues as RQ notes them, in three round trips. Writes nothing.
+"""Who works, and on what, in three round trips: RQ's workers and queues as RQ notes them, and what a worker has taken
+since, in a shift that RQ knows nothing of. Writes nothing.
 
 RQ's own ``Worker.all`` asks one by one, and cleans up while it reads. ``tests/workers/test_crew.py`` holds this against
 a real worker.
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from redis import Redis
 
+from workers import keys
 from workers.documents import number, parse_json
 from workers.errors import InvalidInput
 from workers.reader import asked
@@ -69,11 +71,12 @@ def read_crew(redis: Redis) -> Crew:
     pipeline = redis.pipeline(transaction=False)
     for name in workers:
         pipeline.hmget(name, *_FIELDS).srandmember(f"{name}:executions")
+        pipeline.get(keys.given(name.removeprefix("rq:worker:")))
     answers = iter(asked(pipeline.execute))
-    found = [(_texts(next(answers)), _text(next(answers))) for _ in workers]
-    there = [(fields, run) for fields, run in found if fields["birth"] and not fields["death"]]
-    tasks = _tasks(redis, [run for _, run in there])
-    hands = [_hand(fields, task) for (fields, _), task in zip(there, tasks, strict=True)]
+    found = [(_texts(next(answers)), _text(next(answers)), next(answers)) for _ in workers]
+    there = [each for each in found if each[0]["birth"] and not each[0]["death"]]
+    first = _tasks(redis, [run for _, run, _ in there])
+    hands = [_hand(fields, task or _taken(given)) for (fields, _, given), task in zip(there, first, strict=True)]
     return Crew(
         now=seconds + micros / 1e6,
         hands=sorted(hands, key=lambda hand: (hand.host, hand.lane, hand.pid)),
@@ -97,9 +100,25 @@ def _task(data: bytes | None, since: bytes | None) -> Task | None:
     except InvalidInput:
         return None  # it ended meanwhile
     match document:
-        case [_, _, [str(step), str(subject), int(attempt)], *_] if _STEP.fullmatch(step):
-            return Task(step, subject[:_LONGEST], attempt, number(_text(since)))
+        case [_, _, [str(step), str(subject), int(attempt)], *_]:
+            return _named(step, subject, attempt, number(_text(since)))
     return None
+
+
+def _taken(given: bytes | None) -> Task | None:
+    """Read what a worker took in a shift (``lua/take_nudge.lua``)."""
+    try:
+        document = parse_json(given or b"", what="what a worker took")
+    except InvalidInput:
+        return None
+    match document:
+        case [_, str(step), str(subject), str(attempt), str(since), *_] if attempt.isdecimal() and since.isdecimal():
+            return _named(step, subject, int(attempt), int(since) / 1000)
+    return None
+
+
+def _named(step: str, subject: str, attempt: int, since: float | None) -> Task | None:
+    return Task(step, subject[:_LONGEST], attempt, since) if _STEP.fullmatch(step) else None
 
 
 def _hand(fields: Mapping[str, str], task: Task | None) -> Hand:

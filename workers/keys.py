@@ -25,6 +25,7 @@ CHECK: Final = f"{PREFIX}check"
 RESTORING: Final = f"{PREFIX}restoring"
 MEASURES: Final = f"{PREFIX}measures"
 UNPACKED: Final = f"{PREFIX}unpacked"
+BUSY: Final = f"{PREFIX}busy"
 
 
 def record(subject: Subject) -> str:
@@ -99,6 +100,11 @@ def history(kind: str, account: str) -> str:
 def storage(account: str) -> str:
     """JSON: how full an account's storage at Swiftia was when it was last seen."""
     return f"{PREFIX}{line('storage', account)}"
+
+
+def given(worker: str) -> str:
+    """JSON: what a worker was given last of a shift (``lua/take_nudge.lua``)."""
+    return f"{PREFIX}given:{worker}"
 
 
 def tries(who: str) -> str:

@@ -26,9 +26,10 @@ Times are milliseconds of Redis's own clock, so machines whose clocks differ agr
 """
 
 from workers.arrivals import Arrivals
+from workers.claims import Claims
 from workers.turns import Turns
 from workers.upkeep import Upkeep
 
 
-class Ledger(Arrivals, Turns, Upkeep):
+class Ledger(Arrivals, Claims, Turns, Upkeep):
     """All of it. What it is made with: ``workers/scribe.py``."""

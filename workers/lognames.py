@@ -13,6 +13,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "step.attempted": "an attempt of a step ended; step, subject, attempt, outcome, reason, ms",
     "step.crashed": "a step raised what it must not: a fault of ours, with its traceback; it is tried again",
     "step.lost": "an attempt ended without an outcome, as its process died or was stopped; reason, crashed",
+    "step.unwritten": "how an attempt ended could not be written, with the traceback; it comes back by its lease",
     "step.stale": "a nudge came too late or twice, and did nothing",
     # Exchanges, at the level debug
     "upstream.answered": "Swiftia answered, or did not (status none); route, status, ms",

@@ -16,7 +16,7 @@ Event = tuple[str, Mapping[str, object]]
 class Record:
     """One claimed attempt. ``fields`` is the subject's own hash, ``job`` a render's job, ``now_ms`` Redis's time.
 
-    ``waiting``: requests of its account that were due when it began and had no slot yet; nought where that is not told.
+    ``bodies``: of a fetch, those of its callbacks that were not kept as artifacts when it began, by receipt.
     """
 
     subject: Subject
@@ -25,7 +25,7 @@ class Record:
     now_ms: int
     fields: Mapping[str, str]
     job: Mapping[str, str] = field(default_factory=dict)
-    waiting: int = 0
+    bodies: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def state(self) -> str:

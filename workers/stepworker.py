@@ -3,35 +3,36 @@
 import contextlib
 import os
 import signal
-import sys
 import time
-import traceback
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from redis import RedisError
 from rq import Queue
-from rq.exceptions import NoSuchJobError, StopRequested
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
+from workers import jobs
 from workers.attempts import StepTimeout
+from workers.errors import LedgerUnavailable
 from workers.horse import Heartbeat, how_it_ended
 from workers.ledger import Ledger
-from workers.nudges import StepJob, nudge_of
+from workers.nudges import Nudge, StepJob, nudge_of
 from workers.pulse import Laps
-from workers.scripts import Scripts
-from workers.shift import Length, Shift, run_of
+from workers.records import Record
+from workers.shift import Length, Shift
 from workers.slate import InHand, Slate
 from workers.stoppable import StoppableWorker
 from workers.work import LEASE_S
 
 # A step is ended from inside when its time is over, and where that does not reach it from outside, so much later.
 _OVERTIME_S = 15.0
-# RQ takes a run for dead that has not been told of for so much longer than its worker looks at it.
+# RQ takes a worker for dead that has not been heard of for so much longer than it looks at its horse.
 _RQ_SPARE_S = 60
 # How often an idle worker says that it lives.
 _NOTED_EVERY_S = 15.0
@@ -77,8 +78,9 @@ class StepWorker(StoppableWorker):
         self._heartbeat = Heartbeat(gap_s=2.0 * self.job_monitoring_interval)
         self._shift = shift or Length()
         self._slate = Slate()
-        self._scripts = Scripts(self.connection)
-        self._scripts.read("shift")
+        self._shift_name = ""
+        self._first: Nudge | None = None
+        self._told = False
         self._ended: int | None = None
         self._forked_at = 0.0
         self._killed_because = ""
@@ -112,15 +114,14 @@ class StepWorker(StoppableWorker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         self._killed_because = ""
         super().execute_job(job, queue)
-        self._slate.wipe()
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         if self._cut_off:
             raise StopRequested
         self._forked_at = time.monotonic()
         self._heartbeat.expect(self._forked_at)
-        run = self.execution.id if self.execution else ""
-        self._slate.write(InHand(job.id, run, nudge_of(job), float(job.timeout or 0), self._forked_at))
+        self._shift_name, self._first, self._told = uuid4().hex, nudge_of(job), False
+        self._slate.write(InHand(0, float(job.timeout or 0), self._forked_at))
         super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
@@ -134,23 +135,11 @@ class StepWorker(StoppableWorker):
         """Called in the horse: RQ's own way for the first nudge, and the shift after it."""
         good = super().perform_job(job, queue, execution)
         if good and isinstance(job, StepJob) and not job.spent:
-            silent_s = self.job_monitoring_interval + _RQ_SPARE_S
-            taken_from = queue.name, self.name, self._slate
-            shift = Shift(self.connection, self._scripts, *taken_from, silent_s=silent_s, length=self._shift)
-            with contextlib.suppress(RedisError):  # its worker meets that too, and waits
-                shift.go_on(self._forked_at, lambda *taken: self._perform_next(queue, *taken))
+            taken_by = queue.name, self.name, self._slate
+            shift = Shift(jobs.bound().ledger, *taken_by, name=self._shift_name, length=self._shift)
+            with contextlib.suppress(LedgerUnavailable):  # its worker meets that too, and waits
+                shift.go_on(self._forked_at, _perform)
         return good
-
-    def _perform_next(self, queue: Queue, job: StepJob, execution: Execution) -> bool:
-        try:
-            with StepPenalty(job.timeout, JobTimeoutException, job_id=job.id):  # type: ignore[no-untyped-call]
-                job.perform()
-        except BaseException:  # noqa: BLE001 - as RQ does for the first
-            job.ended_at = datetime.now(UTC)
-            self.handle_exception(job, *sys.exc_info())
-            self.handle_job_failure(job, queue, exc_string=traceback.format_exc(), execution=execution)
-            return False
-        return True
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Called every few seconds while a horse works. What RQ notes here matters to nobody: it may fail."""
@@ -159,20 +148,20 @@ class StepWorker(StoppableWorker):
             self._killed_because = given_up
             self.kill_horse()
             return
-        now_run = job, execution
-        if in_hand is not None and in_hand.job_id != job.id:
-            now_run = run_of(in_hand, self.connection, self.name, job.origin)
-            job.started_at = datetime.now(UTC)  # RQ has its own limit, and counts from here
         try:
-            super().maintain_heartbeats(*now_run)
+            if in_hand.number == 0:
+                super().maintain_heartbeats(job, execution)
+            else:
+                self.heartbeat(self.job_monitoring_interval + _RQ_SPARE_S)
+                job.started_at = datetime.now(UTC)  # RQ has its own limit, and counts from here
         except RedisError as error:
             _log.warning("worker.heartbeat", name=self.name, error=str(error))
 
-    def _given_up(self, in_hand: InHand | None, now: float) -> str:
+    def _given_up(self, in_hand: InHand, now: float) -> str:
         """Say why the horse is to be ended; nothing if it is not."""
         if self._heartbeat.silent_s(now) > self._horse_patience_s:
             return f"silent for {self._horse_patience_s:g} s"
-        if in_hand is not None and now - in_hand.since > in_hand.timeout_s + self._overtime_s:
+        if now - in_hand.since > in_hand.timeout_s + self._overtime_s:
             return f"ran for more than {in_hand.timeout_s:g} s"
         return ""
 
@@ -184,16 +173,11 @@ class StepWorker(StoppableWorker):
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
         """RQ knows of the first nudge of a shift alone: a horse that dies of a later one is looked after here."""
         super().monitor_work_horse(job, queue, execution)
-        in_hand = self._slate.read()
-        if self._ended == os.EX_OK or in_hand is None or in_hand.job_id == job.id:
+        if self._ended == os.EX_OK or self._told:
             return
         reason = self._killed_because or ("" if self._ended is None else how_it_ended(self._ended))
-        self._tell(reason=reason or f"ran for more than {in_hand.timeout_s:g} s", crashed=not self._cut_off)
-        with contextlib.suppress(NoSuchJobError):
-            died = StepJob.fetch(in_hand.job_id, connection=self.connection, serializer=self.serializer)
-            died.ended_at = datetime.now(UTC)
-            _, run = run_of(in_hand, self.connection, self.name, queue.name)
-            self.handle_job_failure(died, queue, exc_string=f"Work-horse ended: {reason}", execution=run)
+        timeout_s = self._slate.read().timeout_s
+        self._tell(reason=reason or f"ran for more than {timeout_s:g} s", crashed=not self._cut_off)
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """End the horse and what it started, if there is one: RQ's own way may meet this process in its place."""
@@ -205,18 +189,31 @@ class StepWorker(StoppableWorker):
     def handle_work_horse_killed(self, job: Job, retpid: int | None, ret_val: int | None, rusage: object) -> None:
         """Called by RQ when a horse ended without a word. ``ret_val`` is None where RQ ended it: it took too long."""
         del retpid, rusage
+        self._told = True
         ended = f"ran for more than {job.timeout} s" if ret_val is None else how_it_ended(ret_val)
         self._tell(reason=self._killed_because or ended, crashed=not self._cut_off)
 
     def _tell(self, *, reason: str, crashed: bool) -> None:
-        in_hand = self._slate.read()
-        nudge = None if in_hand is None else in_hand.nudge
-        if nudge is None or self._last_words is None:
+        if self._last_words is None:
             return
-        said = {"step": nudge.step, "subject": str(nudge.subject), "attempt": nudge.attempt, "crashed": crashed}
+        said: dict[str, object] = {"crashed": crashed, "reason": reason}
         try:
-            told = self._last_words.lost(nudge.subject, nudge.attempt, reason=reason, crashed=crashed)
+            nudge = self._last_words.given(self.name, self._shift_name) or self._first
+            if nudge is None:
+                return
+            said |= {"step": nudge.step, "subject": str(nudge.subject), "attempt": nudge.attempt}
+            said["told"] = self._last_words.lost(nudge.subject, nudge.attempt, reason=reason, crashed=crashed)
+            self._last_words.put_down(self.name)
         except Exception as error:  # noqa: BLE001 - the lease covers it, and the worker goes on
-            _log.warning("step.lost", **said, reason=reason, untold=str(error))
-        else:
-            _log.warning("step.lost", **said, reason=reason, told=told)
+            said["untold"] = str(error)
+        _log.warning("step.lost", **said)
+
+
+def _perform(record: Record, timeout_s: int) -> bool:
+    """Do a step that a horse has taken, and answer whether it may go on."""
+    try:
+        with StepPenalty(timeout_s, JobTimeoutException):  # type: ignore[no-untyped-call]
+            return jobs.carry_out(record)
+    except (Exception, StepTimeout):  # noqa: BLE001 - the attempt comes back, and this horse ends
+        _log.exception("step.unwritten", step=record.step, subject=str(record.subject), attempt=record.attempt)
+        return False

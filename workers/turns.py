@@ -1,12 +1,12 @@
-"""The part of the ledger that attempts are made of: what is due, who claims it, and how it ended."""
+"""The part of the ledger that attempts are made of: what is due, that they go on, and how they ended."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from workers import keys
 from workers.errors import Conflict
-from workers.identifiers import Subject, parse_subject
+from workers.identifiers import Subject
 from workers.parking import group_of
-from workers.records import Dispatched, Event, Pass, Record, storable, text_fields
+from workers.records import Dispatched, Event, Pass, Record, storable
 from workers.scribe import NotReplicated, Scribe
 from workers.work import CLASSES, UPSTREAM
 
@@ -14,41 +14,7 @@ from workers.work import CLASSES, UPSTREAM
 class Turns(Scribe):
     def read_scripts(self) -> None:
         """Read what steps use, see ``Scripts.read``."""
-        self._scripts.read("begin", "renew", "move", "plan", "link", "drop_bodies")
-
-    def begin(self, subject: Subject, step: str, attempt: int) -> Record | None:
-        """Claim an attempt. None if it is over, was begun by another run, or the state calls for another step."""
-        answer = self._run("begin", {"subject": str(subject), "step": step, "attempt": str(attempt)})
-        if not answer:
-            return None
-        own, job, now, waiting = answer
-        return Record(subject, step, attempt, int(now), text_fields(own), text_fields(job), waiting)
-
-    def claim(self, subject: Subject, step: str) -> Record | None:
-        """Start an attempt and claim it here and now. None if another one is under way."""
-        answer = self._run("claim", {"subject": str(subject)})
-        if not answer:
-            return None
-        own, _, now = answer
-        fields = text_fields(own)
-        return Record(subject, step, int(fields["attempt"]), int(now), fields)
-
-    def take_delivery(self, full: Iterable[str]) -> Record | float | None:
-        """Claim the delivery that is due, of the target that has waited longest. ``full``: targets to leave out.
-
-        Else the seconds until something may be due, or None if nothing is.
-        """
-        answer = self._run("take_delivery", {"full": list(full)})
-        if len(answer) == 1:
-            return answer[0] / 1000 if answer[0] >= 0 else None
-        subject, own, job, now = answer
-        fields = text_fields(own)
-        return Record(
-            parse_subject(subject.decode()), "deliver", int(fields["attempt"]), int(now), fields, text_fields(job)
-        )
-
-    def exists(self, subject: Subject) -> bool:
-        return bool(self._read(self._redis.exists, keys.record(subject)))
+        self._scripts.read("begin", "take_nudge", "renew", "move", "plan", "link", "drop_bodies")
 
     def renew(self, subject: Subject, attempt: int) -> bool:
         return bool(self._run("renew", {"subject": str(subject), "attempt": str(attempt)}))

@@ -32,13 +32,16 @@ def in_hand(redis: Redis, worker_pid: int) -> InHand | None:
     for name in redis.smembers("rq:workers"):
         if redis.hget(name, "pid") == b"%d" % worker_pid:
             for running in redis.smembers(name + b":executions"):
-                return _claimed(redis, running.rpartition(b":")[0].decode())
+                data = redis.hget(b"rq:job:" + running.rpartition(b":")[0], "data")
+                _, subject, attempt = json.loads(data)[2] if data else ("", "", 0)
+                return _claimed(redis, subject, attempt)
+            taken = redis.get(b"sr:given:" + name.removeprefix(b"rq:worker:"))
+            _, _, subject, attempt, *_ = json.loads(taken) if taken else ("", "", "", 0)
+            return _claimed(redis, subject, int(attempt))
     return None
 
 
-def _claimed(redis: Redis, nudge: str) -> InHand | None:
-    data = redis.hget(f"rq:job:{nudge}", "data")
-    _, subject, attempt = json.loads(data)[2] if data else ("", "", 0)
+def _claimed(redis: Redis, subject: str, attempt: int) -> InHand | None:
     begun = redis.hget(record_key(subject), "begun")
     return InHand(record_key(subject), attempt) if begun == b"%d" % attempt else None
 

@@ -39,6 +39,14 @@ def test_a_worker_is_seen_with_what_it_has_in_hand(desk, redis):
     assert busy.queues[UPSTREAM] == 0
     assert (busy.on(UPSTREAM), busy.on(FILES)) == (1, 0)
 
+    # In a shift RQ's run is over, and the ledger knows what has been taken since.
+    redis.delete(*redis.keys("rq:worker:*:executions"))
+    assert read_crew(redis).hands[0].task is None
+    desk.accept(job="job_2")
+    assert desk.ledger.take_nudge(UPSTREAM, worker.name, "a-1") is not None
+    task = read_crew(redis).hands[0].task
+    assert (task.step, task.subject, task.attempt, task.since) == ("fetch", "job_2", 1, desk.at / 1000)
+
     worker.register_death()
     assert read_crew(redis).hands == []
 
@@ -52,6 +60,7 @@ def test_without_anybody_there_is_nobody(redis):
 @given(fields=st.dictionaries(st.sampled_from(["birth", "pid", "queues", "hostname"]), st.binary()), data=st.binary())
 def test_whatever_stands_there_is_shown_or_left_out(redis, fields, data):
     redis.flushdb()
+    redis.set("sr:given:w", data)
     redis.sadd("rq:workers", "rq:worker:w")
     redis.hset("rq:worker:w", mapping={"birth": "2026-11-24T18:00:00Z", **fields})
     redis.sadd("rq:worker:w:executions", b"fetch-job-1:" + data)

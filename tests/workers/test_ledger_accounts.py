@@ -207,7 +207,7 @@ def test_nudges_that_nobody_began_are_told(desk: Desk) -> None:
     assert desk.ledger.dispatch(UPSTREAM, "acme", most=0).queued == 1
 
 
-def test_an_attempt_is_told_how_many_of_its_account_wait_for_a_slot(desk: Desk) -> None:
+def test_how_many_of_its_account_wait_for_a_slot_is_told_on_demand(desk: Desk) -> None:
     known(desk, "acme", 5)
     known(desk, "beta", 3)
     desk.ledger.link("", "acme_later", first_ms=60_000, by="watch", account="acme")
@@ -215,10 +215,10 @@ def test_an_attempt_is_told_how_many_of_its_account_wait_for_a_slot(desk: Desk) 
     (_, first, attempt), (_, second, other) = desk.nudges()
     begun = desk.ledger.begin(JobSubject(first), "fetch", attempt)
     assert begun is not None
-    assert begun.waiting == 4  # three in their line, and one whose nudge is on its way
+    assert desk.ledger.waiting(begun) == 4  # three in their line, and one whose nudge is on its way
     begun = desk.ledger.begin(JobSubject(second), "fetch", other)
     assert begun is not None
-    assert begun.waiting == 3  # the first one has its slot by now, or soon
+    assert desk.ledger.waiting(begun) == 3  # the first one has its slot by now, or soon
 
 
 def test_whoever_waits_counts_whatever_his_class(desk: Desk) -> None:
@@ -226,16 +226,7 @@ def test_whoever_waits_counts_whatever_his_class(desk: Desk) -> None:
     desk.at += 5
     desk.ledger.link("", "job_2", first_ms=0, by="watch")
     desk.tick(most=1)
-    assert desk.begin().waiting == 3
-
-
-def test_files_are_asked_of_nobody(desk: Desk) -> None:
-    desk.fetched(renders=1)
-    for state in ("starting", "queued", "keeping"):
-        desk.render_step(state)
-    desk.ledger.link("", "job_2", first_ms=0, by="watch")
-    desk.tick(FILES)
-    assert desk.begin(FILES).waiting == 0
+    assert desk.ledger.waiting(desk.begin()) == 3
 
 
 # What was there before there were accounts

@@ -108,6 +108,12 @@ class LastWords:
             raise OSError("at first")
         return self.ledger.lost(*args, **words)
 
+    def given(self, *args):
+        return self.ledger.given(*args)
+
+    def put_down(self, *args):
+        self.ledger.put_down(*args)
+
 jobs.bind(attempts)
 last_words = LastWords()
 work(step_worker(redis, UPSTREAM, last_words=last_words, laps=laps, **given), grace_s)

@@ -406,6 +406,8 @@ local function announce_state(subject, state, at)
 end
 
 -- A nudge is an RQ job made from RQ's own serialization of one; only step, subject and attempt differ.
+local known_queues = {}
+
 local function push_nudge(subject, step, attempt, lane)
   local id = step .. '-' .. string.gsub(string.gsub(subject, '/', '--'), ':', '-') .. '-' .. attempt
   local template = C.nudge[lane]
@@ -413,7 +415,8 @@ local function push_nudge(subject, step, attempt, lane)
   data = string.gsub(data, '@SUBJECT@', subject)
   data = string.gsub(data, '"@ATTEMPT@"', attempt)
   set('rq:job:' .. id, 'data', data, unpack(template.fields))
-  call('SADD', 'rq:queues', 'rq:queue:' .. lane)
+  if not known_queues[lane] then call('SADD', 'rq:queues', 'rq:queue:' .. lane) end
+  known_queues[lane] = true
   call('RPUSH', 'rq:queue:' .. lane, id)
   return id
 end
@@ -454,15 +457,22 @@ local function claim_attempt(subject, attempt, class, at)
   end
 end
 
--- How many requests of a line's account wait for a slot: what is overdue, and what no worker has begun yet.
-local function waiting(line, at)
-  local busy = busy_key(line)
-  if not busy then return 0 end
-  local found, account = call('ZCOUNT', busy, 0, 0), string.match(line, '@.*$') or ''
-  for _, class in ipairs(C.classes[C.upstream]) do
-    found = found + call('ZCOUNT', 'sr:due:' .. class .. account, '-inf', at)
-  end
-  return found
+-- What a step is given: its record, the job's for a render, the time, and for a fetch the bodies that it is to keep.
+local function needed(subject, step, at)
+  local job = is_render(subject) and call('HGETALL', 'sr:job:' .. job_of(subject)) or {}
+  local bodies = step == 'fetch' and call('HGETALL', 'sr:bodies:' .. subject) or {}
+  return {call('HGETALL', record_key(subject)), job, string.format('%.0f', at), bodies}
+end
+
+-- Claim an attempt for the run that names it, and give what it needs; nothing if it is over, or another run's.
+local function begin_attempt(subject, step, number, at)
+  local key = record_key(subject)
+  take_up(key)
+  local attempt, begun, state, ended = pick(key, 'attempt', 'begun', 'state', 'ended')
+  if attempt ~= number or begun == number or ended == number or not state then return nil end
+  if step_of(subject, state) ~= step then return nil end
+  claim_attempt(subject, number, class_of(subject, state), at)
+  return needed(subject, step, at)
 end
 
 -- The attempt is over: nothing may claim it again, not even a nudge of it that was doubled on its way.

@@ -1,6 +1,5 @@
 """Ask Swiftia for a job: the callback was only a hint, this answer is the truth."""
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from workers import looks
@@ -25,7 +24,7 @@ def fetch(tools: Tools, record: Record) -> Outcome:
     heard = record.state != "waiting"
     upstream = tools.upstream(record)
     tools.artifacts.need(_ROOM_BYTES, from_spare=True)  # before a request is spent on what could not be kept
-    with upstream.budget.slot("fetch" if heard else "reconcile", str(job)):
+    with upstream.budget.slot("fetch" if heard else "reconcile", str(job), followed=True):
         result, raw = upstream.swiftia.job(job.job_id)
     match result.phase:
         case Phase.RUNNING:
@@ -39,9 +38,9 @@ def fetch(tools: Tools, record: Record) -> Outcome:
             return Done()
         case Phase.COMPLETED:
             _learn(tools, record, heard=heard)
-            bodies = tools.ledger.take_bodies(job)
-            *_, kept = tools.artifacts.put_all([*files_of(job, bodies), (result_path(job.job_id), raw)])
-            if not _plan(tools, record, result, kept, bodies) and not tools.ledger.exists(job):
+            # A body that came since stays in the ledger, and is the clock's to keep.
+            *_, kept = tools.artifacts.put_all([*files_of(job, record.bodies), (result_path(job.job_id), raw)])
+            if not _plan(tools, record, result, kept) and not tools.ledger.exists(job):
                 tools.artifacts.delete_job(job.job_id)  # the job was erased meanwhile, and these files with it
             return Done()
 
@@ -57,7 +56,7 @@ def _look_again(tools: Tools, record: Record, result: Result, *, heard: bool) ->
         progress=result.progress,
         heard_s=record.age_s("heard_at") if heard else None,
         reconcile_after_s=tools.reconcile_after_s,
-        price_s=record.waiting * tools.upstream(record).budget.limit.slot_s,
+        price_s=tools.ledger.waiting(record) * tools.upstream(record).budget.limit.slot_s,
     )
     return Wait(look.wait_s, fields={**_facts(result), "tries": 0, "trail": look.trail.as_json()})
 
@@ -72,7 +71,7 @@ def _learn(tools: Tools, record: Record, *, heard: bool) -> None:
     tools.memory.learn(JOBS, history, seen, record.account)
 
 
-def _plan(tools: Tools, record: Record, result: Result, kept: Kept, receipts: Iterable[str]) -> bool:
+def _plan(tools: Tools, record: Record, result: Result, kept: Kept) -> bool:
     function = record.fields.get("function") or result.function
     rule = rule_for(tools.upstream(record).rules, function, loaded(record.fields.get("render")))
     chosen = rule.chosen(result.shorts)
@@ -82,7 +81,7 @@ def _plan(tools: Tools, record: Record, result: Result, kept: Kept, receipts: It
         renders=[_render(short, request) for short, request in zip(chosen, requests, strict=True)],
         fields={**_facts(result), "shorts": len(result.shorts), "progress": 1.0, "result_sha256": kept.sha256},
         size=kept.size,
-        receipts=receipts,
+        receipts=record.bodies,
     )
 
 

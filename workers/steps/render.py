@@ -30,7 +30,7 @@ def render(tools: Tools, record: Record) -> Outcome:
         Trail(),
         tools.memory.of(RENDERS, record.account),
         clip_s=clip_of(record),
-        price_s=record.waiting * upstream.budget.limit.slot_s,
+        price_s=tools.ledger.waiting(record) * upstream.budget.limit.slot_s,
     )
     try:
         with upstream.budget.slot("render", str(record.subject)):

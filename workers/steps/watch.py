@@ -12,7 +12,7 @@ from workers.trail import Trail
 
 def watch(tools: Tools, record: Record) -> Outcome:
     upstream = tools.upstream(record)
-    with upstream.budget.slot("watch", str(record.subject)):
+    with upstream.budget.slot("watch", str(record.subject), followed=True):
         report = upstream.swiftia.render(record.fields["render_id"])
     seen = {"polls": int(record.fields.get("polls", "0")) + 1, "tries": 0}
     age_s, trail = record.age_s("started_at"), Trail.read(record.fields.get("trail"))
@@ -38,7 +38,7 @@ def watch(tools: Tools, record: Record) -> Outcome:
         place=report.queue_position,
         waits=waits,
         clip_s=clip_s,
-        price_s=record.waiting * upstream.budget.limit.slot_s,
+        price_s=tools.ledger.waiting(record) * upstream.budget.limit.slot_s,
     )
     fields = {
         **seen,
