@@ -138,6 +138,16 @@ def _private(name: str, flags: int) -> int:
     return os.open(name, flags, 0o600)
 
 
+def _make_folders(folder: str) -> None:
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_folders(os.path.dirname(folder))
+        _make_folders(folder)
+
+
 def _make_way(folder: str, name: str) -> None:
     """Make the folder, or remove what killed writers of the same name left in it. What another process writes right now
     stays.
@@ -146,7 +156,7 @@ def _make_way(folder: str, name: str) -> None:
         with os.scandir(folder) as found:
             names = [entry.name for entry in found if entry.name.startswith(f".{name}.")]
     except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)
+        _make_folders(folder)
         return
     for staged in (f"{folder}/{name}" for name in names if name.endswith(_STAGED)):
         with suppress(OSError), open(staged, "rb") as file:

@@ -4,7 +4,7 @@
     fork     a work-horse for each step
     SimpleWorker, Worker    RQ's own, on a function that does nothing: what there is to gain at most
 
-Each is run with 1, 2 and 4 worker processes, in turns, for some seconds of a backlog that outlasts them. A callback
+Each is run with 1, 2, 4 and 8 worker processes, in turns, for some seconds of a backlog that outlasts them. A callback
 costs one request to the sandbox (in this process), one file and the writes of the ledger (``appendfsync always``).
 Beside it the memory of each process, in the middle of a run, and the CPU of the workers for each of what was done, with
 the horses that have ended (so for a shift it tells too little). Before all that: what the service asks Redis while it
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ from workers.valkey import EmbeddedValkey
 from workers.work import UPSTREAM
 from workers.worker import run_worker
 
-WORKERS = (1, 2, 4)
+WORKERS = (1, 2, 4, 8)
 RATE = "100000/1s"
 NOTHING = "time.monotonic"
 LENGTHS = {"shift": Length(SHIFT_S, SHIFT_STEPS), "fork": Length(SHIFT_S, 1)}
@@ -132,43 +133,42 @@ def made(sandbox: Sandbox, count: int) -> list[str]:
         return [http.post("/api/jobs", json=body).raise_for_status().json()["id"] for _ in range(count)]
 
 
-def one(kind: str, workers: int, jobs: Sequence[str], sandbox: Sandbox, seconds: float) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="drain-") as name:
-        folder = Path(name)
-        server = EmbeddedValkey(folder / "valkey")
-        server.start()
-        try:
-            with contextlib.closing(Redis.from_url(server.url)) as redis:
-                return _measured(
-                    kind,
-                    workers,
-                    jobs=jobs,
-                    sandbox=sandbox,
-                    seconds=seconds,
-                    redis=redis,
-                    server=server,
-                    folder=folder,
-                )
-        finally:
-            server.stop()
+@dataclass(frozen=True)
+class Load:
+    """The same for all runs. ``folder``: with room for one folder of each."""
+
+    jobs: Sequence[str]
+    sandbox: Sandbox
+    seconds: float
+    folder: Path
+
+
+def one(kind: str, workers: int, load: Load) -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-{workers}-", dir=load.folder))
+    server = EmbeddedValkey(folder / "valkey")
+    server.start()
+    try:
+        with contextlib.closing(Redis.from_url(server.url)) as redis:
+            return _measured(kind, workers, load, redis=redis, server=server, folder=folder)
+    finally:
+        server.stop()
 
 
 def _measured(
     kind: str,
     workers: int,
+    load: Load,
     *,
-    jobs: Sequence[str],
-    sandbox: Sandbox,
-    seconds: float,
     redis: Redis,
     server: EmbeddedValkey,
     folder: Path,
 ) -> dict[str, Any]:
+    jobs = load.jobs
     env = {
         "REDIS_URL": server.url,
         "DATA_DIR": str(folder / "data"),
         "SWIFTIA_API_KEY": "sandbox-key",
-        "SWIFTIA_BASE_URL": sandbox.url,
+        "SWIFTIA_BASE_URL": load.sandbox.url,
         "SWIFTIA_RATE_LIMIT": RATE,
         "LOG_FORMAT": "json",
     }
@@ -190,8 +190,8 @@ def _measured(
         pids = [process.pid for process in started[:workers]]
         before, spent, began = left(), cpu_s(pids), time.monotonic()
         seen: dict[str, dict[str, float]] = {}
-        while (passed := time.monotonic() - began) < seconds and left() > 0:
-            if not seen and passed > seconds / 2:
+        while (passed := time.monotonic() - began) < load.seconds and left() > 0:
+            if not seen and passed > load.seconds / 2:
                 seen = memories(
                     {f"{name} {n}": process.pid for n, (name, process) in enumerate(zip(names, started, strict=True))}
                 )
@@ -226,12 +226,14 @@ def main() -> None:
         sys.stdout.write(told(at_rest) + "\n")
     runs = []
     calm: dict[str, Any] = {"job_seconds": 0.0, "shorts": 0, "rate_limit": RATE, "dialect": "g3", "never": 1.0}
-    with Sandbox(SandboxConfig(port=0, seed="drain", **calm)) as sandbox:
-        jobs = made(sandbox, given.jobs)
+    # All is deleted at the end, not after each run: a file system without a journal looks past every file that was
+    # deleted in the last minutes before it makes one, and a run would pay for those before it.
+    with Sandbox(SandboxConfig(port=0, seed="drain", **calm)) as sandbox, tempfile.TemporaryDirectory() as folder:
+        load = Load(made(sandbox, given.jobs), sandbox, given.seconds, Path(folder))
         for _ in range(given.rounds):
             for workers in WORKERS:
                 for kind in (*LENGTHS, *OWN_OF_RQ):
-                    run = one(kind, workers, jobs, sandbox, given.seconds)
+                    run = one(kind, workers, load)
                     runs.append(run)
                     worker = next((seen["rss"] for name, seen in run["MiB"].items() if name == f"{kind} 0"), "-")
                     sys.stdout.write(f"{kind:13} {workers} workers {run['per_s']:8.1f}/s   ")
