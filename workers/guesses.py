@@ -42,9 +42,9 @@ class Guess:
     def ends_within_s(self, likely: Sequence[float]) -> list[float]:
         """Seconds from now within which it ends, for each of these likelihoods."""
         survival, steep, median_s, spent_s = self.survival, self.steepness, self.median_s, self.spent_s
-        return [
-            median_s * math.exp(math.log(1.0 / (survival * (1.0 - each)) - 1.0) / steep) - spent_s for each in likely
-        ]
+        exponents = [math.log(1.0 / (survival * (1.0 - each)) - 1.0) / steep for each in likely]
+        # A guess that knows next to nothing has its late ends beyond all numbers.
+        return [median_s * math.exp(min(exponent, _LARGEST_EXPONENT)) - spent_s for exponent in exponents]
 
     def _beyond(self, length_s: float) -> float:
         if length_s <= 0.0:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from workers import forecast as forecast_module
 from workers.forecast import CAP_S, FLOOR_S, JOB_GRAIN, RENDER_GRAIN, left, next_look, observed
+from workers.guesses import Guess, steepness
 from workers.history import History, Level
 from workers.trail import Trail
 
@@ -55,6 +56,12 @@ def test_a_look_is_never_too_soon_nor_too_late(trail, history, clip, grain, boun
     assert floor <= seconds <= floor + span
     assert FLOOR_S <= next_look(trail, history, clip_s=clip) <= CAP_S
     assert 0.0 <= left(trail, history, clip_s=clip, grain=grain) < math.inf
+
+
+@pytest.mark.parametrize("spent_s", [0.0, 1e9])
+def test_a_guess_that_knows_nothing_has_ends_all_the_same(spent_s):
+    soon, late = Guess(1.0, 10.0, steepness(1000.0), spent_s).ends_within_s([0.02, 0.9985])
+    assert soon < late < math.inf
 
 
 @given(

@@ -66,7 +66,7 @@ def at_the_door(station: Any) -> str:
 
 
 def attempt(station: Any, job_id: str) -> None:
-    """Do the next attempt to fetch the file now, whenever it would be due, and as if a clock had passed all the time."""
+    """Do the next attempt to fetch the file now, whenever it is due, and as if a clock had passed all the time."""
     redis = station.services.redis
     redis.delete("sr:clock")
     redis.zadd("sr:due:keep", {f"{job_id}/1": 0})

@@ -59,7 +59,7 @@ def test_who_is_next_is_whom_the_clock_nudges(desk: Desk, seed: int) -> None:
         ((_, subject, attempt),) = desk.nudges()
         assert subject == picked[1]
         assert (begun := desk.ledger.begin(parse_subject(subject), _step(picked[0]), attempt)) is not None
-        assert begun.waiting == lines.waiting(desk.at)
+        assert desk.ledger.waiting(begun) == lines.waiting(desk.at)
         chosen.append(picked[0])
     assert len(chosen) == 60
     assert turns >= 3
