@@ -68,7 +68,7 @@ Rules without any IO
     uploads         files at Swiftia; freeing deletes those that are kept here
     looks           what a look leads to            planning/   the same schedule on a virtual clock, for a load to come
     accounts        several organizations, read by accountfile and roster; upstreams: the wire, budget and rules of one
-    standing, verdicts                                                           of the budget: what it shows and hears
+    standing, verdicts, window                                    of the budget: what it shows and hears, and its rules
     signing, tokens                                                              who is it from (diagnosis: why not)
     settings        the environment, read once (units)  keyring  secrets of our own     logs, redaction  what is told
     origin          whose work is being done (ids)  tracing  spans, if wanted      exporting        where they go

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from workers import backoff, tracing
-from workers.budget import CREDENTIALS_PAUSE_S, NoSlot
+from workers.budget import NoSlot
 from workers.errors import (
     CredentialsRefused,
     LedgerUnavailable,
@@ -35,6 +35,7 @@ from workers.steps.keep import keep
 from workers.steps.render import render
 from workers.steps.submit import submit
 from workers.steps.watch import watch
+from workers.window import CREDENTIALS_PAUSE_S
 from workers.work import FULL_PAUSE_S
 
 Step = Callable[[Tools, Record], Outcome]

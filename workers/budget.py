@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from redis import Redis, RedisError
@@ -30,19 +30,11 @@ from redis import Redis, RedisError
 from workers import keys
 from workers.errors import LedgerUnavailable, ServiceError
 from workers.exchanges import Answer, is_success
-from workers.limits import AHEAD_S, TRANSIT_S, TURN_EVERY, RateLimit, most_requests, read_stated
+from workers.limits import AHEAD_S, RateLimit, read_stated
 from workers.scripts import Scripts, counting, source
 from workers.standing import BudgetState, Peek, read_peek, read_state
 from workers.verdicts import FINE, NOTHING, verdict
-from workers.work import CLASSES, UPSTREAM
-
-# While Swiftia refuses the key, one request in so many seconds finds out whether it has been mended.
-CREDENTIALS_PAUSE_S: Final = 30.0
-FAULTS: Final = 4
-LONGEST_PAUSE_S: Final = 60.0
-_RANKS: Final = {name: rank for rank, name in enumerate(CLASSES[UPSTREAM], start=1)}
-# A margin of more than this share of the window would cost more than the 429 that it spares.
-_MARGIN_SHARE: Final = 0.2
+from workers.window import RANKS, rules
 
 _log = structlog.get_logger("workers.budget")
 
@@ -68,7 +60,9 @@ class _Held(threading.local):
 
 
 class Budget:
-    """``now_ms``: a clock for tests; without it Redis's own is used. ``chance`` gives a number in [0, 1)."""
+    """``now_ms``: a clock for tests; without it Redis's own is used. ``clock``: monotonic seconds. ``chance`` gives a
+    number in [0, 1).
+    """
 
     def __init__(
         self,
@@ -79,14 +73,16 @@ class Budget:
         now_ms: Callable[[], int] | None = None,
         chance: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limit = limit
         self._account = account
         library = f"{counting(keys.budget_measures(account))}{source('budget')}\n"
-        self._scripts = Scripts(redis, known=_constants(limit, account), library=library)
+        self._scripts = Scripts(redis, known=rules(limit, account), library=library)
         self._now_ms = now_ms
         self._chance = chance
         self._sleep = sleep
+        self._clock = clock
         self._held = _Held()
 
     @contextmanager
@@ -128,7 +124,9 @@ class Budget:
     def _last_word(self, slot: str, told: Mapping[str, object]) -> None:
         if self._held.answered and not self._held.kept:
             told = {name: value for name, value in told.items() if name != "status"}  # it was told with the answer
-        told = {**self._held.kept, **told}
+        self._settle_anyway(slot, {**self._held.kept, **told})
+
+    def _settle_anyway(self, slot: str, told: Mapping[str, object]) -> None:
         try:
             self._settle(slot, told)
         except LedgerUnavailable as error:
@@ -141,7 +139,7 @@ class Budget:
 
     def take(self, name: str, claim: str, *, stay_s: float = 0.0) -> str | float:
         """A slot's name, or the seconds until one may be free. ``stay_s``: how long the caller would wait for it."""
-        arguments = {"rank": _RANKS[name], "id": claim, "stay_ms": round(stay_s * 1000)}
+        arguments = {"rank": RANKS[name], "id": claim, "stay_ms": round(stay_s * 1000)}
         granted, answer = self._run("take", arguments)
         return str(answer.decode()) if granted else answer / 1000
 
@@ -172,7 +170,7 @@ class Budget:
 
     def state(self) -> BudgetState:
         """Raise LedgerUnavailable when Redis does not answer."""
-        return read_state(self._look(), window_ms=self.limit.window_ms, classes=tuple(_RANKS))
+        return read_state(self._look(), window_ms=self.limit.window_ms, classes=tuple(RANKS))
 
     def rewind(self, ms: int) -> None:
         """Redis's clock went back by ``ms``: nothing may lie further ahead than it could have been booked now.
@@ -187,8 +185,15 @@ class Budget:
         return self._news(self._run("settle", {"slot": slot, **told, **luck}))
 
     def _settle_later(self, slot: str, told: Mapping[str, object]) -> None:
-        arguments = {"now": self._now(), "slot": slot, **told}
-        self._scripts.run_later("settle", arguments, self._news, lambda: self._last_word(slot, told))
+        answered = self._clock()
+
+        def late() -> Mapping[str, object]:
+            return {**told, "ago_ms": round((self._clock() - answered) * 1000)}
+
+        def arguments() -> Mapping[str, object]:
+            return {"now": self._now(), "slot": slot, **late()}
+
+        self._scripts.run_later("settle", arguments, self._news, lambda: self._settle_anyway(slot, late()))
 
     def _news(self, answer: bytes) -> Mapping[str, Any]:
         news: Mapping[str, Any] = json.loads(answer)
@@ -222,33 +227,3 @@ class Budget:
 
     def _now(self) -> str:
         return "" if self._now_ms is None else str(self._now_ms())
-
-
-def _constants(limit: RateLimit, account: str) -> dict[str, object]:
-    most_margin_ms, transit_ms = round(limit.window_ms * _MARGIN_SHARE), round(TRANSIT_S * 1000)
-    return {
-        "keys": keys.budget(account),
-        "requests": limit.requests,
-        "most_requests": most_requests(limit),
-        "window_ms": limit.window_ms,
-        "transit_ms": transit_ms,
-        "history_ms": limit.window_ms + most_margin_ms + transit_ms,
-        "ranks": len(_RANKS),
-        "classes": CLASSES[UPSTREAM],
-        "turn_every": TURN_EVERY,
-        "claim_ms": 1000,
-        "grace_ms": 150,
-        "margin_step_ms": 20,
-        "most_margin_ms": most_margin_ms,
-        "margin_half_ms": 600_000,
-        "limit_kept_ms": 3_600_000,
-        "stranger_kept_ms": 60_000,
-        "faults": FAULTS,
-        "fine_step_ms": 500,
-        "first_pause_ms": 2000,
-        "longest_pause_ms": round(LONGEST_PAUSE_S * 1000),
-        "refused_pause_ms": round(CREDENTIALS_PAUSE_S * 1000),
-        # A probe that says nothing for so long is given up, and the next one may go.
-        "probe_ms": 30_000,
-        "probe_look_ms": 250,
-    }

@@ -63,14 +63,18 @@ class Scripts:
         return self._script(name)(args=[packed(arguments), *binary])
 
     def run_later(
-        self, name: str, arguments: Mapping[str, object], heard: Callable[[Any], object], again: Callable[[], object]
+        self,
+        name: str,
+        arguments: Callable[[], Mapping[str, object]],
+        heard: Callable[[Any], object],
+        again: Callable[[], object],
     ) -> None:
         """Run a script with the next one of this thread, where its client can do that, else now. See ``Later``."""
         if not isinstance(self._connection, SteadyRedis):
             again()
             return
-        command = "EVALSHA", self._script(name).sha, 0, packed(arguments)
-        self._connection.later(Later(command, heard, again))
+        sha = self._script(name).sha
+        self._connection.later(Later(lambda: ("EVALSHA", sha, 0, packed(arguments())), heard, again))
 
     def run_many(self, name: str, calls: Sequence[tuple[Mapping[str, object], Sequence[bytes]]]) -> list[Any]:
         """Run a script with each of these, in that order and at one go; others may come between."""

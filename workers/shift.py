@@ -55,14 +55,16 @@ class Shift:
         ``perform``: is given a claimed attempt and the seconds that it may take. If it does not answer that all went
         well, the shift is over.
         """
+        taken = None
         for n in range(1, self._length.steps):
             if self._slate.called_off or self._now() - began >= self._length.seconds:
                 break
-            taken = self._claims.take_nudge(self._lane, self._worker, f"{self._name}-{n}")
-            if taken is None:
+            found = self._claims.take_nudge(self._lane, self._worker, f"{self._name}-{n}")
+            if found is None:
                 break
-            record, timeout_s = taken
+            record, timeout_s = taken = found
             self._slate.write(InHand(n, timeout_s, self._now()))
             if not perform(record, timeout_s):
                 break
-        self._claims.put_down(self._worker)
+        if taken is not None:
+            self._claims.put_down(self._worker)

@@ -19,10 +19,11 @@ from redis.retry import Retry
 class Later:
     """A command that goes along with the next script of its thread. ``heard`` gets what was answered.
 
-    ``again`` is called where that was an error, or nothing came: it asks by itself. Neither raises anything.
+    ``command`` gives it when it leaves. ``again`` is called where an error was answered, or nothing: it asks by
+    itself. Neither of the other two raises anything.
     """
 
-    command: tuple[Any, ...]
+    command: Callable[[], tuple[Any, ...]]
     heard: Callable[[Any], object]
     again: Callable[[], object]
 
@@ -70,7 +71,7 @@ class SteadyRedis(redis.Redis):
         """``unheard``: what goes along. What was answered is taken out of it."""
         connection = self._connection()
         try:
-            commands = [*(each.command for each in unheard), command]
+            commands = [*(each.command() for each in unheard), command]
             connection.send_packed_command(connection.pack_commands(commands))
             for each in list(unheard):
                 with suppress(redis.ResponseError):

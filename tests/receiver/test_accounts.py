@@ -19,7 +19,6 @@ from werkzeug.serving import make_server
 from receiver.app import create_app
 from receiver.cli import cli
 from workers import keys
-from workers.budget import FAULTS
 from workers.drain import Drain
 from workers.errors import CredentialsRefused, InvalidSettings, UpstreamUnavailable
 from workers.exchanges import Answer
@@ -28,6 +27,7 @@ from workers.sandbox import Sandbox, SandboxConfig
 from workers.seats import WAITING_OF_ONE
 from workers.services import Services
 from workers.settings import Settings
+from workers.window import FAULTS
 from workers.wiring import build
 
 NAMES = ("acme", "beta")

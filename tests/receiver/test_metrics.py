@@ -17,7 +17,7 @@ from receiver.app import create_app
 from receiver.tally import REFUSED, TAKEN
 from tests.refusing import read_only
 from workers import keys
-from workers.budget import FAULTS, NoSlot
+from workers.budget import NoSlot
 from workers.connections import web_redis
 from workers.errors import CredentialsRefused, RateLimited, UpstreamUnavailable
 from workers.identifiers import JobSubject
@@ -27,6 +27,7 @@ from workers.settings import Settings
 from workers.standing import CAUSES
 from workers.states import JobState
 from workers.valkey import EmbeddedValkey
+from workers.window import FAULTS
 from workers.wiring import build
 from workers.work import CLASSES, LANE_OF_CLASS, LANES, UPSTREAM
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from redis import Redis
 
-from workers.budget import TRANSIT_S, Budget
-from workers.limits import RateLimit
+from workers.budget import Budget
+from workers.limits import TRANSIT_S, RateLimit
 
 FIVE_A_SECOND = RateLimit(5, 1000)
 ONE_A_SECOND = RateLimit(1, 1000)
@@ -23,6 +23,9 @@ class Hands:
     def now_ms(self) -> int:
         return self.ms + self.ahead
 
+    def seconds(self) -> float:
+        return self.ms / 1000
+
     def sleep(self, seconds: float) -> None:
         self.ms += math.ceil(seconds * 1000)
 
@@ -35,4 +38,6 @@ def budget(
     account: str = "",
     chance: Callable[[], float] = lambda: 0.5,
 ) -> Budget:
-    return Budget(redis, limit, account=account, now_ms=hands.now_ms, chance=chance, sleep=hands.sleep)
+    return Budget(
+        redis, limit, account=account, now_ms=hands.now_ms, chance=chance, sleep=hands.sleep, clock=hands.seconds
+    )

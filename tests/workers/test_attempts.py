@@ -13,7 +13,7 @@ import structlog
 from redis import Redis
 
 from workers.attempts import STEPS, Attempts, Patience, StepTimeout
-from workers.budget import CREDENTIALS_PAUSE_S, NoSlot
+from workers.budget import NoSlot
 from workers.destinations import Destinations
 from workers.downloads import Downloads
 from workers.errors import (
@@ -40,6 +40,7 @@ from workers.memory import Memory
 from workers.outcomes import Done, Failed, Outcome, Retry, Wait
 from workers.records import Record
 from workers.steps import Tools
+from workers.window import CREDENTIALS_PAUSE_S
 from workers.work import CRASH_PAUSE_S, DEADLY_CRASHES, FULL_PAUSE_S, LEASE_S
 
 JOB = JobSubject("job_1")

@@ -9,7 +9,7 @@ import structlog
 from redis import Redis
 
 from tests.workers.hands import Hands, budget
-from workers.budget import CREDENTIALS_PAUSE_S, FAULTS, LONGEST_PAUSE_S, Budget, NoSlot
+from workers.budget import Budget, NoSlot
 from workers.errors import (
     CredentialsRefused,
     InvalidInput,
@@ -23,6 +23,7 @@ from workers.errors import (
 )
 from workers.exchanges import Answer
 from workers.limits import RateLimit
+from workers.window import CREDENTIALS_PAUSE_S, FAULTS, LONGEST_PAUSE_S
 
 PLENTY = RateLimit(1000, 1000)
 AWAY = UpstreamUnavailable("no answer", sent=True)

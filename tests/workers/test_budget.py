@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from tests.workers.hands import TRANSIT_MS, Hands, budget
-from workers.budget import AHEAD_S, CREDENTIALS_PAUSE_S, NoSlot
+from workers.budget import NoSlot
 from workers.errors import CredentialsRefused, RateLimited, UpstreamRefused, UpstreamUnavailable
-from workers.limits import RateLimit
+from workers.limits import AHEAD_S, RateLimit
+from workers.window import CREDENTIALS_PAUSE_S
 
 
 @pytest.fixture

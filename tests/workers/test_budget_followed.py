@@ -7,11 +7,12 @@ import pytest
 from redis import Redis
 
 from tests.workers.hands import Hands, budget
-from workers.budget import FAULTS, Budget
+from workers.budget import Budget
 from workers.connections import worker_redis
 from workers.errors import RateLimited, ServiceError, UnreadableAnswer, UpstreamRefused, UpstreamUnavailable
 from workers.exchanges import Answer
 from workers.limits import RateLimit
+from workers.window import FAULTS
 
 ONE, PLENTY = RateLimit(1, 1000), RateLimit(100, 1000)
 STATED = {"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "2"}
@@ -59,14 +60,29 @@ def test_a_success_is_told_with_what_the_caller_writes(redis: Redis, client: Red
     assert counted(redis) == 1
 
 
-def test_it_comes_free_when_it_is_told(redis: Redis, client: Redis, hands: Hands) -> None:
+def test_it_comes_free_a_window_after_its_answer_whenever_that_is_told(
+    redis: Redis, client: Redis, hands: Hands
+) -> None:
     ours, others = budget(client, hands, ONE), budget(redis, hands, ONE)
     send(ours)
+    hands.ms += 300
+    assert others.peek().free == 0
     write(client)
-    hands.ms += 999
+    hands.ms += 699
     assert others.peek().free == 0
     hands.ms += 1
     assert others.peek().free == 1
+
+
+def test_one_that_is_told_too_late_is_counted_as_if_it_had_taken_so_long(
+    redis: Redis, client: Redis, hands: Hands
+) -> None:
+    ours, others = budget(client, hands, ONE), budget(redis, hands, ONE)
+    send(ours)
+    hands.ms += 60_000
+    assert others.peek().free == 1
+    write(client)
+    assert (others.peek().free, counted(redis)) == (1, 1)
 
 
 @pytest.mark.parametrize(

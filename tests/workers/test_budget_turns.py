@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from tests.workers.hands import FIVE_A_SECOND, ONE_A_SECOND, TRANSIT_MS, Hands, budget
-from workers.budget import AHEAD_S, TURN_EVERY, Budget, NoSlot
-from workers.limits import RateLimit
+from workers.budget import Budget, NoSlot
+from workers.limits import AHEAD_S, TURN_EVERY, RateLimit
 from workers.work import CLASSES, UPSTREAM
 
 AHEAD_MS = round(AHEAD_S * 1000)

@@ -17,15 +17,16 @@ from redis.client import Monitor
 
 from tests.workers.hands import Hands
 from workers.artifacts import Artifacts
-from workers.budget import AHEAD_S, FAULTS, TURN_EVERY, Budget
+from workers.budget import Budget
 from workers.clock import Clock, run
 from workers.errors import LedgerUnavailable, UpstreamUnavailable
 from workers.exchanges import Answer
 from workers.identifiers import JobSubject
 from workers.ledger import Ledger
-from workers.limits import RateLimit
+from workers.limits import AHEAD_S, TURN_EVERY, RateLimit
 from workers.paths import callback_path
 from workers.valkey import EmbeddedValkey
+from workers.window import FAULTS
 from workers.work import QUEUE_CAP
 
 

@@ -1,6 +1,6 @@
 -- What became of a slot's request. Called when the exchange has ended, and where it matters again when it has been judged.
 -- ARGV: 1 JSON {now, slot}, and as far as it is known
---   arrived     1: the request has arrived by now, or never will
+--   arrived     1: the request has arrived by now, or never will; ago_ms: that was so long ago already
 --   unsent      1: it was never sent
 --   status, limit, left   of the answer: its HTTP status, and what it states of the limit and of what is left of it
 --   pause_ms    nobody may send for so long
@@ -13,13 +13,14 @@ if a.route then
   observe('request', a.route, a.took_ms)
 end
 local booked = tonumber(call('ZSCORE', SLOTS, a.slot) or '')
+local arrived = at - (a.ago_ms or 0)
 if booked and a.unsent then
   call('ZREM', SLOTS, a.slot)
-elseif booked and booked > at and a.arrived then
-  call('ZADD', SLOTS, at, a.slot)
+elseif booked and booked > arrived and a.arrived then
+  call('ZADD', SLOTS, arrived, a.slot)
 end
 -- When it was taken; not known of one that took longer than was reckoned with.
-local taken = booked and booked > at and booked - C.transit_ms
+local taken = booked and booked > arrived and booked - C.transit_ms
 
 local function is_strangers(slot) return string.sub(slot, 1, 8) == 'stranger' end
 
