@@ -94,6 +94,13 @@ def test_stale_nudges_and_those_that_are_gone_are_passed_over(desk: Desk) -> Non
     assert desk.redis.exists("sr:job:job_2") == 0
 
 
+def test_a_worker_that_found_stale_ones_alone_has_nothing_in_hand(desk: Desk) -> None:
+    desk.accept(job=str(JOB))
+    assert desk.ledger.begin(JOB, "fetch", 1) is not None
+    assert desk.ledger.take_nudge(UPSTREAM, "w", "a-1") is None
+    assert desk.redis.keys("rq:job:*") == desk.redis.keys("sr:given:*") == []
+
+
 DATA = '["workers.jobs.run_step", null, ["fetch", "job_1", 1], {}]'
 
 

@@ -4,7 +4,7 @@
 -- Answers {subject, step, attempt, timeout, what begin.lua answers}. Nothing where none waits, and where what comes next is
 -- RQ's to deal with: it is none of ours, or nobody is to work now.
 --
--- sr:given:<worker> is what a worker was given last, as JSON: run, step, subject, attempt, moment.
+-- sr:given:<worker> is what a worker was given last, as JSON: run, step, subject, attempt, moment, timeout.
 local at = now_ms(a.now)
 local given, queue = 'sr:given:' .. a.worker, 'rq:queue:' .. a.lane
 
@@ -38,10 +38,15 @@ end
 local again = was_given()
 if again then return again end
 if call('EXISTS', 'rq:suspended') == 1 then return false end
+local noted = false
 while true do
   local id = call('LINDEX', queue, 0)
   local nudge = id and string.find(id, '^[%w_-]+$') and read_nudge(id)
-  if nudge == nil or not id then return false end
+  if nudge == nil or not id then
+    if noted then call('DEL', given) end -- it was stale
+    return false
+  end
+  noted = noted or nudge
   if nudge then
     -- Written first: a server whose memory is full refuses it, and then nothing is half done.
     local told = {a.run, nudge.step, nudge.subject, nudge.attempt, string.format('%.0f', at), nudge.timeout}
