@@ -1,7 +1,6 @@
 """The listening socket: a thread for each connection, all of which can be ended at once."""
 
 import contextlib
-import queue
 import socket
 import socketserver
 import sys
@@ -13,13 +12,14 @@ from typing import Any, Final
 from workers.sandbox.books import Books
 from workers.sandbox.connection import Connection
 
-_POLL = 0.02
+_POLL: Final = 0.02
 _MOST_FREE: Final = 16
 
 
 class Listener(socketserver.TCPServer):
     """Not http.server's ThreadingHTTPServer, which asks the name service for the host's name when it binds, and starts
-    a thread for each connection: half of what a short answer takes. Here it waits for the next one.
+    a thread for each connection: half of what a short answer takes. Here a thread that has answered waits for the next
+    connection itself. One that takes the connections and hands them on would cost as much again as an answer.
     """
 
     allow_reuse_address = True
@@ -30,27 +30,49 @@ class Listener(socketserver.TCPServer):
         self._open: set[Any] = set()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._free = 0  # threads that wait, without those that a connection is on its way to
-        self._ended = False
-        self._handed: queue.SimpleQueue[tuple[Any, Any] | None] = queue.SimpleQueue()
+        self._free = 0  # threads that wait for a connection
+        self._ended = threading.Event()
         super().__init__(address, handler)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def start(self) -> None:
         with self._lock:
-            self._open.add(request)
-            found = self._free > 0
-            self._free -= found
-        if found:
-            self._handed.put((request, client_address))
-        else:
-            thread = threading.Thread(target=self._work, args=((request, client_address),), daemon=True)
-            thread.start()
-            self._threads = {other for other in self._threads if other.is_alive()} | {thread}
+            self._add_thread()
 
-    def _work(self, taken: tuple[Any, Any] | None) -> None:
-        while taken is not None:
+    def _add_thread(self) -> None:
+        self._free += 1
+        thread = threading.Thread(target=self._work, name="sandbox", daemon=True)
+        self._threads = {other for other in self._threads if other.is_alive()} | {thread}
+        thread.start()
+
+    def _work(self) -> None:
+        while True:
+            taken = self._taken()
+            if taken is None:
+                return
             self._serve(*taken)
-            taken = self._handed.get() if self._is_kept() else None
+            if not self._is_kept():
+                return
+
+    def _taken(self) -> tuple[Any, Any] | None:
+        """Wait for a connection, and see that another thread waits for the next. None at the end."""
+        while not self._ended.is_set():
+            try:
+                request, address = self.get_request()
+            except OSError:  # it left again, or there are too many open files
+                time.sleep(_POLL)
+                continue
+            if self._ended.is_set():
+                request.close()
+                break
+            with self._lock:
+                self._free -= 1
+                self._open.add(request)
+                if not self._free:
+                    self._add_thread()
+            return request, address
+        with self._lock:
+            self._free -= 1
+        return None
 
     def _serve(self, request: Any, client_address: Any) -> None:
         try:
@@ -63,7 +85,7 @@ class Listener(socketserver.TCPServer):
     def _is_kept(self) -> bool:
         """Whether this thread is to wait for another connection."""
         with self._lock:
-            kept = not self._ended and self._free < _MOST_FREE
+            kept = not self._ended.is_set() and self._free < _MOST_FREE
             self._free += kept
             return kept
 
@@ -80,23 +102,26 @@ class Listener(socketserver.TCPServer):
 
     def stop(self, patience: float = 5.0) -> None:
         """End accepting and every connection; return when their threads have ended, or after ``patience`` seconds."""
-        self.shutdown()
-        self.server_close()
         deadline = time.monotonic() + patience
+        self._let_go(deadline)
+        self.server_close()
         while (still := self._still_open()) and time.monotonic() < deadline:
             for request in still:
                 with contextlib.suppress(OSError):
                     request.shutdown(socket.SHUT_RDWR)
             time.sleep(_POLL)
-        for thread in self._let_go():
+        for thread in list(self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _let_go(self) -> list[threading.Thread]:
-        with self._lock:
-            self._ended = True
-            for _ in range(self._free):
-                self._handed.put(None)
-        return list(self._threads)
+    def _let_go(self, deadline: float) -> None:
+        """Wake those that wait for a connection, with one: nothing else does so on every system."""
+        self._ended.set()
+        host, port = self.server_address[:2]
+        here = "127.0.0.1" if host in {"", "0.0.0.0"} else str(host)  # noqa: S104 - compared only
+        while self._free and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                socket.create_connection((here, port), _POLL).close()
+            time.sleep(_POLL / 10)
 
     def _still_open(self) -> list[Any]:
         with self._lock:

@@ -22,7 +22,6 @@ from workers.sandbox.messenger import Messenger
 from workers.sandbox.organization import Organization
 
 _log = logging.getLogger("workers.sandbox")
-_ACCEPT_POLL = 0.02
 
 
 class Sandbox:
@@ -54,9 +53,6 @@ class Sandbox:
             files=self._files,
         )
         self._listener = self._listen()
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, args=(_ACCEPT_POLL,), name="sandbox", daemon=True
-        )
 
     @property
     def url(self) -> str:
@@ -70,7 +66,7 @@ class Sandbox:
 
     def start(self) -> Self:
         self._messenger.start()
-        self._thread.start()
+        self._listener.start()
         _log.info("the sandbox is at %s", self.url)
         return self
 
@@ -79,7 +75,6 @@ class Sandbox:
         self._stopping.set()
         self._messenger.stop()
         self._listener.stop()
-        self._thread.join()
 
     def books(self, *, hashes: bool = True) -> dict[str, Any]:
         """Return everything seen and done; the keys are in the package's docstring."""
