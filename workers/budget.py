@@ -109,7 +109,7 @@ class Budget:
             if held.kept and told == FINE:
                 self._settle_later(slot, {**held.kept, **FINE})
             # Other exchanges have been settled when their answer came, and nobody waits for most verdicts.
-            elif held.kept or not held.answered or held.alarmed or told != FINE:
+            elif not held.answered or held.alarmed or told != FINE:
                 self._last_word(slot, told)
 
     def _in_turn(self, name: str, claim: str) -> str:
@@ -122,7 +122,7 @@ class Budget:
         return taken
 
     def _last_word(self, slot: str, told: Mapping[str, object]) -> None:
-        if self._held.answered and not self._held.kept:
+        if self._held.answered:
             told = {name: value for name, value in told.items() if name != "status"}  # it was told with the answer
         self._settle_anyway(slot, {**self._held.kept, **told})
 
@@ -159,7 +159,7 @@ class Budget:
         measured = {"route": answer.route, "code": code, "took_ms": round(answer.elapsed_s * 1000)}
         held = self._held
         if held.followed and is_success(answer.status):
-            held.answered, held.kept = True, {"arrived": 1, **told, **measured}
+            held.kept = {"arrived": 1, **told, **measured}
             return
         news = self._settle(held.slot, {"arrived": 1, **told, **measured})
         held.answered, held.alarmed = True, bool(news["alarmed"])

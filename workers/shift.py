@@ -55,16 +55,16 @@ class Shift:
         ``perform``: is given a claimed attempt and the seconds that it may take. If it does not answer that all went
         well, the shift is over.
         """
-        taken = None
+        record = None
         for n in range(1, self._length.steps):
             if self._slate.called_off or self._now() - began >= self._length.seconds:
                 break
-            found = self._claims.take_nudge(self._lane, self._worker, f"{self._name}-{n}")
-            if found is None:
+            taken = self._claims.take_nudge(self._lane, self._worker, f"{self._name}-{n}")
+            if taken is None:
                 break
-            record, timeout_s = taken = found
+            record, timeout_s = taken
             self._slate.write(InHand(n, timeout_s, self._now()))
             if not perform(record, timeout_s):
                 break
-        if taken is not None:
+        if record is not None:
             self._claims.put_down(self._worker)

@@ -16,6 +16,11 @@ _POLL: Final = 0.02
 _MOST_FREE: Final = 16
 
 
+def local(host: str) -> str:
+    """Give an address of this machine at which one that listens at ``host``, which may be all of them, is reached."""
+    return "127.0.0.1" if host in {"", "0.0.0.0"} else host  # noqa: S104 - compared only
+
+
 class Listener(socketserver.TCPServer):
     """Not http.server's ThreadingHTTPServer, which asks the name service for the host's name when it binds, and starts
     a thread for each connection: half of what a short answer takes. Here a thread that has answered waits for the next
@@ -45,10 +50,7 @@ class Listener(socketserver.TCPServer):
         thread.start()
 
     def _work(self) -> None:
-        while True:
-            taken = self._taken()
-            if taken is None:
-                return
+        while (taken := self._taken()) is not None:
             self._serve(*taken)
             if not self._is_kept():
                 return
@@ -117,10 +119,9 @@ class Listener(socketserver.TCPServer):
         """Wake those that wait for a connection, with one: nothing else does so on every system."""
         self._ended.set()
         host, port = self.server_address[:2]
-        here = "127.0.0.1" if host in {"", "0.0.0.0"} else str(host)  # noqa: S104 - compared only
         while self._free and time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                socket.create_connection((here, port), _POLL).close()
+                socket.create_connection((local(str(host)), port), _POLL).close()
             time.sleep(_POLL / 10)
 
     def _still_open(self) -> list[Any]:

@@ -17,7 +17,7 @@ from workers.sandbox.connection import handler_for
 from workers.sandbox.controls import Controls
 from workers.sandbox.films import Film
 from workers.sandbox.front import Front
-from workers.sandbox.listener import Listener
+from workers.sandbox.listener import Listener, local
 from workers.sandbox.messenger import Messenger
 from workers.sandbox.organization import Organization
 
@@ -56,9 +56,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        # Where it listens on every address, the local one is a URL that can be opened.
-        host = "127.0.0.1" if self._config.host in {"", "0.0.0.0"} else self._config.host  # noqa: S104 - compared only
-        return f"http://{host}:{self._listener.server_address[1]}"
+        return f"http://{local(self._config.host)}:{self._listener.server_address[1]}"
 
     @property
     def config(self) -> SandboxConfig:
