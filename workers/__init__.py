@@ -51,7 +51,7 @@ What is kept
     erasure         takes every trace of a job away     retention  when
 
 Outside parties
-    swiftia         what it is asked (exchanges, wire, certificates)             budget     who may send a request when
+    swiftia         what it is asked (exchanges, wire, talk, certificates)       budget     who may send a request when
     downloads       files from the network (replies, guarded, dialing, timedstreams)
     connections     clients of Redis (sentinels, steady)    durability  how it keeps what is written
     destinations    where deliveries go: over HTTP, or to a function             storage      how full Swiftia's is

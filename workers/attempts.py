@@ -88,6 +88,7 @@ class Attempts:
         self._now = now
         self._steps = steps
         self._leases = Leases(tools.ledger.renew)
+        self._log = _log.bind()  # once: asking for it takes longer than writing a line
 
     def run(self, step: str, subject: Subject, attempt: int) -> bool:
         """Do one nudge, and answer whether it took too much. One that is late, doubled or out of place does nothing."""
@@ -196,7 +197,7 @@ class Attempts:
 
     def _tell(self, record: Record, outcome: Outcome, seconds: float) -> None:
         said = {"outcome": name_of(outcome), "reason": getattr(outcome, "reason", None), "ms": round(seconds * 1000)}
-        _log.info("step.attempted", **_named(record), **said)
+        self._log.info("step.attempted", **_named(record), **said)
 
 
 def _named(record: Record) -> dict[str, object]:

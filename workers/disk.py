@@ -56,7 +56,7 @@ class Disk:
     @contextmanager
     def _staged(self, path: str) -> Iterator[IO[bytes]]:
         target = f"{self._base}/{path}"
-        folder, name = os.path.split(target)
+        folder, _, name = target.rpartition("/")
         _make_way(folder, name)
         staged = f"{folder}/.{name}.{secrets.token_hex(8)}{_STAGED}"
         with open(staged, "xb", opener=_private) as file:
@@ -119,7 +119,7 @@ class Disk:
         # Each name and every folder above it may be new; whoever made a folder may not have synced it yet.
         folders: set[str] = set()
         for path in paths:
-            while path := os.path.dirname(path):
+            while (path := path.rpartition("/")[0]) and path not in folders:
                 folders.add(path)
         # What is deep has more slashes: the name of a folder counts once it is there.
         for folder in sorted(folders, key=lambda folder: folder.count("/"), reverse=True):
@@ -144,7 +144,7 @@ def _make_folders(folder: str) -> None:
     except FileExistsError:
         return
     except FileNotFoundError:
-        _make_folders(os.path.dirname(folder))
+        _make_folders(folder.rpartition("/")[0])
         _make_folders(folder)
 
 

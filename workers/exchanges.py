@@ -21,7 +21,7 @@ _LOG: FilteringBoundLogger = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Answer:
     """How one exchange went, for the books of the budget. ``status`` is None and ``headers`` empty where none came.
-    ``headers`` finds a name in any case. ``elapsed_s``: seconds until the last byte.
+    ``headers``: by their names in lower case. ``elapsed_s``: seconds until the last byte.
     """
 
     route: str
@@ -56,6 +56,7 @@ class Exchanges:
         self._wire = wire
         self._answered = answered
         self._clock = clock
+        self._log: FilteringBoundLogger = _LOG.bind()  # once: asking for it takes longer than a line that is not wanted
 
     def get(self, path: str, *, route: str, doing: str, limit: int) -> Reply:
         return self._send(self._wire.exchange("GET", path), f"GET {route}", doing, limit)
@@ -94,12 +95,13 @@ class Exchanges:
         raise UpstreamUnavailable(f"{doing}: {problem}", sent=sent)
 
     def _tell(self, answer: Answer) -> None:
-        _LOG.debug("upstream.answered", route=answer.route, status=answer.status, ms=round(answer.elapsed_s * 1000))
+        ms = round(answer.elapsed_s * 1000)
+        self._log.debug("upstream.answered", route=answer.route, status=answer.status, ms=ms)
         # The answer may hold the id of something that was paid for: no trouble with the books may lose it.
         try:
             self._answered(answer)
         except Exception:  # noqa: BLE001 - see above
-            _LOG.exception("answer.unobserved", route=answer.route, status=answer.status)
+            self._log.exception("answer.unobserved", route=answer.route, status=answer.status)
 
 
 def is_success(status: int | None) -> bool:

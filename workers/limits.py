@@ -78,11 +78,12 @@ class Stated:
 
 def read_stated(headers: Mapping[str, str]) -> Stated:
     """Read ``X-RateLimit-Limit`` and ``-Remaining``. ``-Reset`` is by a clock that is not ours, and nothing needs it.
+    ``headers``: by their names in lower case.
 
-    >>> read_stated({"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "many"})
+    >>> read_stated({"x-ratelimit-limit": "5", "x-ratelimit-remaining": "many"})
     Stated(limit=5, left=None)
     """
-    return Stated(_count(headers, "X-RateLimit-Limit"), _count(headers, "X-RateLimit-Remaining"))
+    return Stated(_count(headers, "x-ratelimit-limit"), _count(headers, "x-ratelimit-remaining"))
 
 
 def _count(headers: Mapping[str, str], name: str) -> int | None:

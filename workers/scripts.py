@@ -21,6 +21,7 @@ ACK_PATIENCE_MS = 1000
 PACKED: Final = "PACKED"
 # Written where there may be nothing else to write, so that there is something to wait for.
 REPLICATED = f"{keys.PREFIX}replicated"
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 NONE: Final[Mapping[str, object]] = {}
 # A script of the ledger writes nothing about a job that is packed. Wherever it ends, it then tells what it did
 # (lua/prelude.lua), and puts down what it has in hand (lua/hand.lua).
@@ -60,7 +61,12 @@ class Scripts:
         self._loaded: dict[str, Any] = {}
 
     def run(self, name: str, arguments: Mapping[str, object], *binary: bytes) -> Any:
-        return self._script(name)(args=[packed(arguments), *binary])
+        script = self._script(name)
+        given = packed(arguments), *binary
+        try:
+            return self._connection.evalsha(script.sha, 0, *given)
+        except NoScriptError:
+            return self._connection.eval(script.script, 0, *given)
 
     def run_later(
         self,
@@ -158,4 +164,4 @@ class LedgerScripts(Scripts):
 
 def packed(arguments: Mapping[str, object]) -> bytes:
     """What a script is given as its one argument."""
-    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return _JSON.encode(arguments).encode("utf-8", "surrogatepass")

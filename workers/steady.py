@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import hiredis
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -72,7 +73,7 @@ class SteadyRedis(redis.Redis):
         connection = self._connection()
         try:
             commands = [*(each.command() for each in unheard), command]
-            connection.send_packed_command(connection.pack_commands(commands))
+            connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
             for each in list(unheard):
                 with suppress(redis.ResponseError):
                     answer = connection.read_response()

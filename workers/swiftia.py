@@ -49,7 +49,6 @@ def wire(
         ("User-Agent", f"swiftia-receiver/{version() or '0'}"),
         ("Accept", "application/json"),
         ("Accept-Encoding", "identity"),  # so that a cap on bytes received is one on bytes kept
-        ("Connection", "close"),
     ]
     return Wire(_checked(base_url, api_key), headers, patience=patience, ssl_context=ssl_context or certificates())
 

@@ -1,16 +1,16 @@
-"""Exchanges with one server that end: a connection for each, and none of them lives longer than ``total_s``.
+"""Exchanges with one server that end: none of them lives longer than ``total_s``.
 
 The timeouts of a socket hold for one wait. A server that sends a byte now and then, be it in the headers, the body or
 the frame of a chunk, never meets them; here each wait gets what is left of the whole time.
 
-h11 knows the protocol, and there is a socket below and nothing above it: one question to Swiftia is the better part of
-a step, and a client that can do everything takes more than half as long again to ask it.
+One question to Swiftia is the better part of a step, and a client that can do everything takes more than half as long
+again to ask it.
 """
 
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,11 +18,14 @@ from typing import Final
 import h11
 import httpx2
 
+from workers.talk import Broken, Talk
 from workers.timedstreams import Clock, Deadline
 
-_READ: Final = 1 << 16
-# All headers of an answer together.
-_LONGEST_HEAD: Final = 100 * 1024
+__all__ = ["Broken", "Incoming", "Patience", "Unsent", "Wire"]
+
+# How long a connection is kept for the next question. Servers hang up after several seconds of silence, and one that
+# does so as we write would cost a request and its answer.
+_KEPT_S: Final = 1.0
 _TLS: Final = "https"
 _PORTS: Final = {_TLS: 443, "http": 80}
 
@@ -31,10 +34,6 @@ Headers = Sequence[tuple[str, str]]
 
 class Unsent(Exception):
     """Nothing of the request has left."""
-
-
-class Broken(Exception):
-    """The request, or some of it, has left, and no whole answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """An answer as it comes. ``headers`` finds a name in any case. ``chunks`` raises ``Broken``."""
+    """An answer as it comes. ``headers``: by their names in lower case. ``chunks`` raises ``Broken``."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -76,6 +75,7 @@ class Wire:
         self._headers = [("Host", base.netloc.decode("ascii")), *headers]
         # As h11 keeps them once it has looked at them: most requests have no others.
         self._usual = h11.Request(method="GET", target="/", headers=self._headers).headers
+        self._spare: list[tuple[Talk, float]] = []
         self._ssl_context = ssl_context if base.scheme == _TLS else None
         ssl_context.set_alpn_protocols(["http/1.1"])
         self._patience = patience
@@ -83,22 +83,50 @@ class Wire:
 
     @contextmanager
     def exchange(self, method: str, path: str, body: bytes = b"", headers: Headers = ()) -> Iterator[Incoming]:
-        """Send one request, and hang up when the block ends. Raises ``Unsent`` or ``Broken``.
+        """Send one request. Raises ``Unsent`` or ``Broken``.
 
-        No connection is kept for a second request. An idle one that the server closes as we write would leave a POST of
-        which nobody can tell whether it took effect; and so a connection's age is the age of its request.
+        What a GET was answered over is kept for the next GET, if that comes soon. Everything else gets a connection of
+        its own: an idle one that the server closes as we write would leave a POST of which nobody can tell whether it
+        took effect.
         """
         deadline = Deadline(self._clock() + self._patience.total_s, self._clock)
-        if body:
-            headers = [*headers, ("Content-Length", str(len(body)))]
-        all_headers = [*self._headers, *headers] if headers else self._usual
-        request = h11.Request(method=method, target=self._path + path.encode("ascii"), headers=all_headers)
-        with self._connected(deadline) as sock:
-            talk = _Talk(sock, deadline, self._patience.read_s)
-            with _breaking():
-                talk.say(request, body)
-                answer = talk.answer()
-            yield Incoming(answer.status_code, httpx2.Headers(answer.headers.raw_items()), talk.body())
+        request = self._request(method, path, body, headers)
+        repeatable = method == "GET"
+        talk = (self._kept() if repeatable else None) or Talk(self._connected(deadline))
+        good = False
+        try:
+            talk.begin(deadline, self._patience.read_s)
+            talk.say(request, body)
+            answer = talk.answer()
+            yield Incoming(answer.status_code, _by_name(answer.headers), talk.body())
+            good = repeatable and talk.ended()
+        finally:
+            if good:
+                self._keep(talk)
+            else:
+                talk.close()
+
+    def _request(self, method: str, path: str, body: bytes, headers: Headers) -> h11.Request:
+        target = self._path + path.encode("ascii")
+        if method == "GET" and not headers:
+            return h11.Request(method=method, target=target, headers=self._usual)
+        length = [("Content-Length", str(len(body)))] if body else []
+        given = [*self._headers, *headers, *length, ("Connection", "close")]
+        return h11.Request(method=method, target=target, headers=given)
+
+    def _keep(self, talk: Talk) -> None:
+        self._spare.append((talk, self._clock()))
+
+    def _kept(self) -> Talk | None:
+        """Give the connection that fell silent last. Those before it are hung up: one is enough for a thread."""
+        found = None
+        while self._spare:
+            talk, since = self._spare.pop()
+            if found is None and self._clock() - since < _KEPT_S and talk.is_quiet():
+                found = talk
+            else:
+                talk.close()
+        return found
 
     def _connected(self, deadline: Deadline) -> socket.socket:
         try:
@@ -117,45 +145,9 @@ class Wire:
             raise
 
 
-class _Talk:
-    """One request and its answer on a connection."""
-
-    def __init__(self, sock: socket.socket, deadline: Deadline, read_s: float) -> None:
-        self._sock = sock
-        self._deadline = deadline
-        self._read_s = read_s
-        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
-
-    def say(self, request: h11.Request, body: bytes) -> None:
-        said = [request, *([h11.Data(body)] if body else []), h11.EndOfMessage()]
-        raw = b"".join(self._protocol.send(event) or b"" for event in said)
-        self._sock.settimeout(self._left())
-        self._sock.sendall(raw)
-
-    def answer(self) -> h11.Response:
-        while not isinstance(event := self._next(), h11.Response):
-            if not isinstance(event, h11.InformationalResponse):
-                raise h11.RemoteProtocolError(f"no answer, but {type(event).__name__}")
-        return event
-
-    def body(self) -> Iterator[bytes]:
-        with _breaking():
-            while isinstance(event := self._next(), h11.Data):
-                yield bytes(event.data)
-
-    def _next(self) -> object:
-        while (event := self._protocol.next_event()) is h11.NEED_DATA:
-            self._sock.settimeout(self._left())
-            self._protocol.receive_data(self._sock.recv(_READ))
-        return event
-
-    def _left(self) -> float:
-        return self._deadline.cut(self._read_s, TimeoutError)
-
-
-@contextmanager
-def _breaking() -> Iterator[None]:
-    try:
-        yield
-    except (h11.ProtocolError, OSError) as error:
-        raise Broken(type(error).__name__) from None
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for raw_name, raw in headers:
+        name, value = raw_name.decode("ascii"), raw.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

@@ -15,7 +15,7 @@ from workers.limits import RateLimit
 from workers.window import FAULTS
 
 ONE, PLENTY = RateLimit(1, 1000), RateLimit(100, 1000)
-STATED = {"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "2"}
+STATED = {"x-ratelimit-limit": "3", "x-ratelimit-remaining": "2"}
 COUNTED = "requests|GET /api/jobs/{id}|200"
 
 

@@ -24,7 +24,7 @@ def hands() -> Hands:
 
 
 def stated(limit: object, left: object) -> dict[str, str]:
-    return {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": "1800000000000"}
+    return {"x-ratelimit-limit": str(limit), "x-ratelimit-remaining": str(left), "x-ratelimit-reset": "1800000000000"}
 
 
 def send(ours: Budget, hands: Hands, headers: Mapping[str, str], status: int = 200, claim: str = "a") -> None:
@@ -161,7 +161,7 @@ def test_a_higher_limit_that_was_followed_and_refused_is_not_believed_again_soon
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(headers=st.dictionaries(st.sampled_from(["X-RateLimit-Limit", "X-RateLimit-Remaining"]), st.text(max_size=12)))
+@given(headers=st.dictionaries(st.sampled_from(["x-ratelimit-limit", "x-ratelimit-remaining"]), st.text(max_size=12)))
 def test_whatever_stands_in_the_headers_work_goes_on(redis: Redis, headers: dict[str, str]) -> None:
     redis.flushall()
     hands = Hands()
@@ -176,7 +176,7 @@ def test_whatever_stands_in_the_headers_work_goes_on(redis: Redis, headers: dict
     "text", ["", "-1", "1.5", "5, 5;w=1", "\u0665", "1" * 10, "0x5", "five", "1e3", "5\u00a0", "+5", "1_0"]
 )
 def test_what_is_no_count_says_nothing(text: str) -> None:
-    said = read_stated({"X-RateLimit-Limit": text, "X-RateLimit-Remaining": text})
+    said = read_stated({"x-ratelimit-limit": text, "x-ratelimit-remaining": text})
     assert (said.limit, said.left) in ((None, None), (5, 5))
 
 

@@ -1,27 +1,32 @@
 """The client against real sockets: servers that are slow, cut off, lie about lengths or send rubbish."""
 
 import contextlib
+import os
 import socket
 import ssl
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import h11
+import httpx2
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.workers.scripted import sending, serving
+from tests.workers.scripted import asked, sending, serving
 from workers.certificates import certificates
 from workers.errors import ServiceError, TooLarge, UnreadableAnswer, UpstreamUnavailable
 from workers.swiftia import Swiftia, wire
-from workers.wire import Patience
+from workers.wire import Patience, Wire
 
 JOB = "job_7Qa1"
 # Reading the system's certificates takes 40 ms each time.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 OK = b'{"id": "job_7Qa1", "status": "PROCESSING"}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+SMALL = HEAD + b"Content-Length: %d\r\n\r\n" % len(OK) + OK
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +73,139 @@ def test_every_framing_gives_the_bytes_as_sent(server, answer):
     assert ask(server)[1] == OK
 
 
-def test_each_request_has_a_connection_of_its_own(server):
-    server.script = sending(HEAD + b"Content-Length: %d\r\n\r\n" % len(OK) + OK)
-    before = server.connections
+def on_and_on(server, answer=SMALL):
+    """Answer every request of a connection."""
+
+    def script(connection):
+        while True:
+            connection.sendall(answer)
+            try:
+                server.requests.append(asked(connection))
+            except h11.RemoteProtocolError:
+                return
+
+    return script
+
+
+def test_headers_have_their_names_in_lower_case_and_what_is_repeated_is_one(server):
+    server.script = sending(b"HTTP/1.1 200 OK\r\nX-One: a\r\nx-oNE: b, c\r\nRETRY-After:  3 \r\nOdd: \xe9\r\n\r\n")
+    with Wire(httpx2.URL(server.url), [], patience=Patience(), ssl_context=NO_TLS).exchange("GET", "/") as answer:
+        assert answer.headers == {"x-one": "a, b, c", "retry-after": "3", "odd": "\xe9"}
+
+
+def test_the_next_question_goes_over_the_same_connection(server):
+    server.script = on_and_on(server)
+    before, swiftia = server.connections, asking(server.url)
+    for n in range(3):
+        assert swiftia.job(JOB)[1] == OK
+        assert "connection" not in server.requests[-1].headers, n
+    assert server.connections == before + 1
+
+
+def test_over_tls_it_does_too(tls):
+    as_server, believing = tls
+    with serving(as_server) as server:
+        server.script = on_and_on(server)
+        swiftia = asking(server.url, believing)
+        assert [swiftia.job(JOB)[1] for _ in range(3)] == [OK] * 3
+        assert server.connections == 1
+
+
+def test_what_changes_something_has_a_connection_of_its_own(server):
+    server.script = on_and_on(server, SMALL.replace(b"PROCESSING", b"STARTED   "))
+    before, swiftia = server.connections, asking(server.url)
+    swiftia.job(JOB)
+    for n in (2, 3):
+        swiftia.create_job({})
+        assert server.connections == before + n
+        assert server.requests[-1].headers["connection"] == "close"
+    swiftia.delete_file("file_1")
+    assert server.connections == before + 4
+    swiftia.job(JOB)
+    assert server.connections == before + 4
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SMALL.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+        SMALL.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        SMALL + SMALL,
+        SMALL + b" ",
+    ],
+    ids=["it says so", "an old server", "another answer follows", "something follows"],
+)
+def test_a_connection_that_is_not_as_good_as_new_is_left(server, answer):
+    server.script = on_and_on(server, answer)
+    before, swiftia = server.connections, asking(server.url)
+    assert [swiftia.job(JOB)[1] for _ in range(2)] == [OK] * 2
+    assert server.connections == before + 2
+
+
+def test_what_the_server_hung_up_is_left(server):
+    server.script = sending(SMALL)
+    before, swiftia = server.connections, asking(server.url)
+    for n in range(1, 4):
+        assert swiftia.job(JOB)[1] == OK
+        server.rest()
+        assert server.connections == before + n
+
+
+def test_what_was_said_unasked_is_no_answer(server):
+    said = threading.Event()
+
+    def script(connection):
+        connection.sendall(SMALL)
+        asks_again.wait(5)
+        connection.sendall(SMALL.replace(b"PROCESSING", b"FAILED    "))
+        said.set()
+        with contextlib.suppress(OSError):
+            connection.recv(1)
+
+    asks_again = threading.Event()
+    server.script = script
     swiftia = asking(server.url)
     swiftia.job(JOB)
+    asks_again.set()
+    assert said.wait(5)
+    server.script = sending(SMALL)
+    assert swiftia.job(JOB)[1] == OK
+
+
+def test_a_connection_that_was_long_silent_is_left(server):
+    server.script = on_and_on(server)
+    now = [0.0]
+    made = Wire(httpx2.URL(server.url), [], patience=Patience(), ssl_context=NO_TLS, clock=lambda: now[0])
+    swiftia = Swiftia(made, key="key", max_result_bytes=100_000)
+    before = server.connections
+    for now[0], connections in ((0.0, 1), (0.9, 1), (1.8, 1), (2.9, 2)):
+        swiftia.job(JOB)
+        assert server.connections == before + connections
+
+
+def test_a_fork_leaves_its_parents_connection_alone(server):
+    server.script = on_and_on(server)
+    before, swiftia = server.connections, asking(server.url)
+    swiftia.job(JOB)
+    child = os.fork()
+    if not child:
+        code = 1
+        with contextlib.suppress(BaseException):
+            code = swiftia.job(JOB)[1] != OK
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert server.connections == before + 2
     swiftia.job(JOB)
     assert server.connections == before + 2
-    assert server.requests[-1].headers["connection"] == "close"
+
+
+def test_threads_have_one_each(server):
+    server.script = on_and_on(server)
+    before, swiftia = server.connections, asking(server.url)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: swiftia.job(JOB)[1], range(40)))
+    assert answers == [OK] * 40
+    assert server.connections <= before + 40
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def fetch(tools: Tools, record: Record) -> Outcome:
         case Phase.COMPLETED:
             _learn(tools, record, heard=heard)
             # A body that came since stays in the ledger, and is the clock's to keep.
-            *_, kept = tools.artifacts.put_all([*files_of(job, record.bodies), (result_path(job.job_id), raw)])
+            kept, *_ = tools.artifacts.put_all([(result_path(job.job_id), raw), *files_of(job, record.bodies)])
             if not _plan(tools, record, result, kept) and not tools.ledger.exists(job):
                 tools.artifacts.delete_job(job.job_id)  # the job was erased meanwhile, and these files with it
             return Done()
