@@ -37,7 +37,7 @@ bench-budget: $(VENV)/.dev ## What a request is worth: our looks beside five way
 bench-limiter: $(VENV)/.dev ## Is the request allowance used up and never overrun? (12 minutes; ARGS="--seconds 30 --json FILE")
 	@$(BIN)/python -m tests.bench.limiter $(ARGS)
 
-bench-drain: $(VENV)/.dev ## Callbacks to kept results with 1, 2 and 4 workers, by shift and by fork, beside RQ (3 minutes; ARGS="--seconds 3 --json FILE")
+bench-drain: $(VENV)/.dev ## Callbacks to kept results with 1 to 8 workers, by shift and by fork, beside RQ (3 minutes; ARGS="--seconds 3 --json FILE")
 	@$(BIN)/python -m tests.bench.drain $(ARGS)
 
 bench-large: $(VENV)/.dev $(VENV)/.s3 ## One file of 2 GiB to a disk and to S3, over a cut and a kill; ARGS=64: of so many MiB

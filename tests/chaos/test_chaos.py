@@ -24,7 +24,7 @@ def shown(found: Balance, record_property: Record) -> dict[str, object]:
 def test_whatever_befalls_it_the_books_balance(tmp_path: Path, record_property: Record) -> None:
     seed = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
     record_property("seed", seed)
-    figures = shown(storm.run(tmp_path, seed, 20, print), record_property)
+    figures = shown(storm.run(tmp_path, seed, 16, print), record_property)
     assert int(str(figures["killed"]).partition(":")[0]) > 4
     if "CI" in os.environ:
         assert figures["not to be had here"] == "nothing"
@@ -35,7 +35,7 @@ def test_a_killed_step_runs_again_in_time(tmp_path: Path, record_property: Recor
 
 
 def test_a_rolling_restart_loses_and_doubles_nothing(tmp_path: Path, record_property: Record) -> None:
-    shown(rolling.run(tmp_path, 1, 5, print), record_property)
+    shown(rolling.run(tmp_path, 1, 4, print), record_property)
 
 
 def test_every_job_ends_though_swiftia_never_calls(tmp_path: Path, record_property: Record) -> None:

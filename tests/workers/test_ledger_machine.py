@@ -51,7 +51,7 @@ pytestmark = pytest.mark.slow
 
 STEPS: Final = 40
 # More of them: LEDGER_EXAMPLES=1000.
-EXAMPLES: Final = int(os.environ.get("LEDGER_EXAMPLES", "50"))
+EXAMPLES: Final = int(os.environ.get("LEDGER_EXAMPLES", "30"))
 # Every subject comes to rest within so many passes of the clock, if nothing fails any more.
 PASSES: Final = 60
 LEASE_MS: Final = round(LEASE_S * 1000)

@@ -46,16 +46,22 @@ def park(ledger: Ledger, first: int, count: int) -> None:
         ledger.move(record, "parked", reason="the moon is in the wrong house")
 
 
-def test_it_asks_the_same_questions_however_many_jobs_there_are(lookout, services, ticks):
-    park(services.ledger, 0, 3)
-    lookout.look()  # scripts are loaded
-    counted = []
-    for first in (3, 60):
-        park(services.ledger, first, 30)
-        ticks.at += FRESH_S
-        before = commands(services.redis)
-        known = lookout.look()
-        counted.append(commands(services.redis) - before)
+def test_it_asks_the_same_questions_however_many_jobs_there_are(tmp_path, env, ticks):
+    server = EmbeddedValkey(tmp_path / "own")  # where nobody else's questions are counted
+    server.start()
+    with contextlib.closing(Redis.from_url(server.url)) as redis:
+        services = build(Settings.from_env({**env, "REDIS_URL": server.url}), redis)
+        lookout = Lookout(services, Census(redis, archive_s=8e6), clock=ticks)
+        park(services.ledger, 0, 3)
+        lookout.look()  # scripts are loaded
+        counted = []
+        for first in (3, 60):
+            park(services.ledger, first, 30)
+            ticks.at += FRESH_S
+            before = commands(redis)
+            known = lookout.look()
+            counted.append(commands(redis) - before)
+    server.stop()
     assert known.jobs["parked"] == 63
     assert [group.count for group in known.groups] == [63]
     assert counted[0] == counted[1]
