@@ -5,10 +5,10 @@
     SimpleWorker, Worker    RQ's own, on a function that does nothing: what there is to gain at most
 
 Each is run with 1, 2, 4 and 8 worker processes, in turns, for some seconds of a backlog that outlasts them. A callback
-costs one request to the sandbox (in this process), one file and the writes of the ledger (``appendfsync always``).
+costs one request to the sandbox (in this process), two files and the writes of the ledger (``appendfsync always``).
 Beside it the memory of each process, in the middle of a run, and the CPU of the workers for each of what was done, with
-the horses that have ended (so for a shift it tells too little). Before all that: what the service asks Redis while it
-has nothing to do.
+the horses that have ended (so for a shift it tells too little); and what of the machine's time went to others, where it
+is a virtual one and its host says so. Before all that: what the service asks Redis while it has nothing to do.
 """
 
 import argparse
@@ -50,6 +50,7 @@ RATE = "100000/1s"
 NOTHING = "time.monotonic"
 LENGTHS = {"shift": Length(SHIFT_S, SHIFT_STEPS), "fork": Length(SHIFT_S, 1)}
 OWN_OF_RQ = {"SimpleWorker": SimpleWorker, "Worker": Worker}
+KINDS = (*LENGTHS, *OWN_OF_RQ)
 PATIENCE_S = 60.0
 
 
@@ -116,6 +117,12 @@ def cpu_s(pids: Sequence[int]) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def stolen() -> tuple[int, int]:
+    """The time that the host gave to others while this machine wanted it, and all time of its cores, in ticks."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+    return ticks[7], sum(ticks)
 
 
 def wait_for(condition: Any, what: str) -> None:
@@ -188,7 +195,7 @@ def _measured(
         wait_for(lambda: redis.scard("rq:workers") == workers, f"{workers} workers")
         wait_for(lambda: left() < len(jobs), f"the first one done; {(folder / 'log').read_text()[-2000:]}")
         pids = [process.pid for process in started[:workers]]
-        before, spent, began = left(), cpu_s(pids), time.monotonic()
+        before, spent, began, taken = left(), cpu_s(pids), time.monotonic(), stolen()
         seen: dict[str, dict[str, float]] = {}
         while (passed := time.monotonic() - began) < load.seconds and left() > 0:
             if not seen and passed > load.seconds / 2:
@@ -198,6 +205,7 @@ def _measured(
                 seen["valkey"] = memory(server.pid)
             time.sleep(0.1)  # a question too many costs the workers a step
         done, took, spent = before - left(), time.monotonic() - began, cpu_s(pids) - spent
+        others, ticks = (now - then for now, then in zip(stolen(), taken, strict=True))
     return {
         "kind": kind,
         "workers": workers,
@@ -205,6 +213,7 @@ def _measured(
         "seconds": round(took, 2),
         "per_s": round(done / took, 1),
         "cpu_ms": round(1000 * spent / max(1, done), 1),
+        "stolen": round(others / max(1, ticks), 4),
         "MiB": seen,
     }
 
@@ -215,6 +224,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each run is looked at (5)")
     parser.add_argument("--jobs", type=int, default=3000, help="how many wait at its beginning (3000)")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--workers", type=int, nargs="+", default=WORKERS, help="how many at once (1 2 4 8)")
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS, help="which of them (all)")
     parser.add_argument("--idle", type=float, default=30.0, help="how long an idle service is looked at (30); 0: not")
     parser.add_argument("--json", type=Path, help="write the raw numbers there")
     given = parser.parse_args()
@@ -231,13 +242,14 @@ def main() -> None:
     with Sandbox(SandboxConfig(port=0, seed="drain", **calm)) as sandbox, tempfile.TemporaryDirectory() as folder:
         load = Load(made(sandbox, given.jobs), sandbox, given.seconds, Path(folder))
         for _ in range(given.rounds):
-            for workers in WORKERS:
-                for kind in (*LENGTHS, *OWN_OF_RQ):
+            for workers in given.workers:
+                for kind in given.kinds:
                     run = one(kind, workers, load)
                     runs.append(run)
                     worker = next((seen["rss"] for name, seen in run["MiB"].items() if name == f"{kind} 0"), "-")
                     sys.stdout.write(f"{kind:13} {workers} workers {run['per_s']:8.1f}/s   ")
-                    sys.stdout.write(f"{run['cpu_ms']:6.1f} ms of CPU each   worker {worker} MiB\n")
+                    sys.stdout.write(f"{run['cpu_ms']:6.1f} ms of CPU each   {100 * run['stolen']:4.1f} % stolen   ")
+                    sys.stdout.write(f"worker {worker} MiB\n")
                     sys.stdout.flush()
     if given.json:
         given.json.write_text(json.dumps({"load_average": os.getloadavg(), "idle": at_rest, "runs": runs}, indent=1))
