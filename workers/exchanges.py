@@ -12,7 +12,8 @@ from structlog.typing import FilteringBoundLogger
 from workers import tracing
 from workers.documents import whole
 from workers.errors import TooLarge, UnreadableAnswer, UpstreamUnavailable
-from workers.wire import Broken, Incoming, Unsent, Wire
+from workers.talk import Broken
+from workers.wire import Incoming, Unsent, Wire
 
 _MAX_ERROR_BYTES = 1 << 16
 _LOG: FilteringBoundLogger = structlog.get_logger()

@@ -18,10 +18,8 @@ from typing import Final
 import h11
 import httpx2
 
-from workers.talk import Broken, Talk
+from workers.talk import Talk
 from workers.timedstreams import Clock, Deadline
-
-__all__ = ["Broken", "Incoming", "Patience", "Unsent", "Wire"]
 
 # How long a connection is kept for the next question. Servers hang up after several seconds of silence, and one that
 # does so as we write would cost a request and its answer.
@@ -102,7 +100,7 @@ class Wire:
             good = repeatable and talk.ended()
         finally:
             if good:
-                self._keep(talk)
+                self._spare.append((talk, self._clock()))
             else:
                 talk.close()
 
@@ -114,19 +112,18 @@ class Wire:
         given = [*self._headers, *headers, *length, ("Connection", "close")]
         return h11.Request(method=method, target=target, headers=given)
 
-    def _keep(self, talk: Talk) -> None:
-        self._spare.append((talk, self._clock()))
-
     def _kept(self) -> Talk | None:
         """Give the connection that fell silent last. Those before it are hung up: one is enough for a thread."""
         found = None
-        while self._spare:
-            talk, since = self._spare.pop()
+        while True:
+            try:
+                talk, since = self._spare.pop()
+            except IndexError:  # looking first whether there is one would not do: another thread may take it
+                return found
             if found is None and self._clock() - since < _KEPT_S and talk.is_quiet():
                 found = talk
             else:
                 talk.close()
-        return found
 
     def _connected(self, deadline: Deadline) -> socket.socket:
         try:

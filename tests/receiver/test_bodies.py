@@ -116,7 +116,7 @@ def test_nesting_is_limited(depth, fits):
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_any_bytes_are_an_object_or_invalid_input(body):
     try:
         assert isinstance(read_object(chunked(io.BytesIO(body))), dict)

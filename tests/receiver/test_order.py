@@ -70,7 +70,7 @@ def test_an_order_holds_what_was_asked_and_no_more():
 
 
 @given(st.text(max_size=40), st.lists(st.text(max_size=12), max_size=4))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_any_words_make_an_order_or_fail_as_ours(video, pairs):
     with contextlib.suppress(InvalidInput):
         json.dumps(order(video, function="F", options=pairs, metadata=(), render=True))

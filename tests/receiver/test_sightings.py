@@ -36,7 +36,7 @@ def test_a_submission_without_an_id_goes_by_its_ref():
 
 
 @given(JSON)
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_whatever_is_answered_can_be_shown(document):
     job = read_job(document)
     assert 0.0 <= job.progress <= 1.0

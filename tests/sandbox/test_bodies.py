@@ -32,7 +32,7 @@ def objects(*names: str) -> st.SearchStrategy:
     return st.dictionaries(st.sampled_from(names) | st.text(max_size=5), JSON_VALUES, max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes(body):
     outcome = outcome_of(lambda: read_object(body, "application/json"))
@@ -182,7 +182,7 @@ def test_the_client_form_without_a_job_id_is_refused():
         read_order(json.loads('{"shortId": 1, "renderOptions": {"maxWordsInPage": 4}}'))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=40) | st.text(max_size=40).map(lambda rest: "http://" + rest))
 def test_any_text_is_a_url_or_not(text):
     assert is_url(text) in {True, False}

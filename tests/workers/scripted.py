@@ -96,8 +96,9 @@ def sending(*parts: bytes) -> Script:
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Script:
-    """``headers``: with underscores where a name has a dash."""
-    given = {"Content-Length": str(len(body))} | {name.replace("_", "-"): value for name, value in headers.items()}
+    """Hang up after it, and say so. ``headers``: with underscores where a name has a dash."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    given = {"Content-Length": str(len(body)), "Connection": "close", **named}
     head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
     return sending(f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body)
 

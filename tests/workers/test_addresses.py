@@ -100,7 +100,7 @@ def test_trust_reaches_no_further_than_its_network(address):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_nothing_is_allowed_that_python_does_not_call_global(number):
     ip = IPv4Address(number)
     if refusal_reason(str(ip), trusted=()) is None:
@@ -109,7 +109,7 @@ def test_nothing_is_allowed_that_python_does_not_call_global(number):
 
 
 @given(st.integers(0, 2**128 - 1) | st.integers(0x2000 << 112, (0x4000 << 112) - 1) | st.integers(0, 2**100))
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_an_allowed_ipv6_address_holds_no_ipv4_address(number):
     ip = IPv6Address(number)
     if refusal_reason(str(ip), trusted=()) is None:
@@ -118,7 +118,7 @@ def test_an_allowed_ipv6_address_holds_no_ipv4_address(number):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 32))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_everything_in_a_trusted_network_is_allowed_plain_and_mapped(number, bits):
     network = ipaddress.ip_network((number, bits), strict=False)
     inside = IPv4Address(number)
@@ -127,7 +127,7 @@ def test_everything_in_a_trusted_network_is_allowed_plain_and_mapped(number, bit
 
 
 @given(st.text())
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_any_text_gets_an_answer(text):
     reason = refusal_reason(text, trusted=LOOPBACK)
     assert reason is None or reason

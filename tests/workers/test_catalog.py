@@ -196,7 +196,7 @@ def test_a_malformed_cursor_is_invalid_input(catalog, cursor):
 
 
 @given(cursor=st.text(max_size=60))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_any_text_is_a_cursor_or_invalid_input(valkey_server, cursor):
     with Redis.from_url(valkey_server.url) as client:
         try:

@@ -73,7 +73,7 @@ def test_an_unusable_url_is_a_setting_to_mend_and_stays_secret(make, url, words)
 
 
 @given(ANY_TEXT | ANY_TEXT.map("redis://{}".format) | ANY_TEXT.map("unix://{}".format))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_any_url_is_taken_or_refused(url):
     safe_url(url)
     with contextlib.suppress(InvalidSettings):
@@ -81,7 +81,7 @@ def test_any_url_is_taken_or_refused(url):
 
 
 @given(ANY_TEXT, ANY_TEXT, st.sampled_from(["redis", "rediss", "unix", "redis+sentinel"]))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_a_password_never_shows(before, after, scheme):
     password = f"{before}HUNTER2{after}"
     for url in (

@@ -17,7 +17,7 @@ JSON = st.recursive(
 PICKERS = (text, number, whole, lambda value: member(value, "id"), lambda value: text(value, limit=3))
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 @example(b"\xff")
 @example(b"[" * 100_000)
@@ -62,7 +62,7 @@ def test_the_message_says_where_and_not_what():
     assert caught.value.__context__ is None
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(JSON | st.just(10**400) | st.just(-(10**400)) | st.just("\udfff") | st.just(math.nan) | st.just(math.inf))
 def test_pickers_never_raise(value):
     for pick in PICKERS:

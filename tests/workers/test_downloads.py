@@ -173,7 +173,7 @@ def test_only_http_is_fetched(client, url):
 
 
 @given(st.text() | st.text().map("http://{}".format) | st.text().map("https://127.0.0.1/{}".format))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_text_is_fetched_or_refused_as_ours(url):
     everything_is_empty = httpx2.MockTransport(lambda _request: httpx2.Response(200, content=b""))
     with httpx2.Client(transport=everything_is_empty) as client:

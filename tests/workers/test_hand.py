@@ -60,7 +60,7 @@ def left_by(redis: Redis, calls: object, held: list[str], before: dict[str, str]
     return answers, [redis.hgetall(key) for key in KEYS]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS, before=st.dictionaries(FIELDS, st.text("xyz", max_size=3)), held=st.lists(st.sampled_from(KEYS)))
 def test_nobody_can_tell_whether_a_record_is_in_hand(
     redis: Redis, calls: object, before: dict[str, str], held: list[str]

@@ -99,7 +99,7 @@ WANTED = st.builds(
 
 
 @given(wanted=WANTED, limit=st.integers(1, 12), most=st.integers(1, 40))
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_paging_through_gives_exactly_what_fits_once(filled, wanted, limit, most):
     listing = Listing(filled, most=most)
     names, cursor = [], None

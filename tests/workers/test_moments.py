@@ -43,7 +43,7 @@ def test_a_plus_that_became_a_space_is_explained():
 
 
 @given(st.integers(0, LATEST_MS))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_a_moment_can_be_read_back(milliseconds):
     text = moment(milliseconds)
     assert text is not None
@@ -54,6 +54,6 @@ def test_a_moment_can_be_read_back(milliseconds):
 
 
 @given(st.one_of(st.none(), st.text(max_size=30), st.floats(), st.integers()))
-@settings(max_examples=150)
+@settings(max_examples=300)
 def test_a_moment_of_anything_is_a_text_or_none(value):
     assert moment(value) is None or isinstance(moment(value), str)

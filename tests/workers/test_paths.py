@@ -59,7 +59,7 @@ def test_a_number_too_long_to_print_is_refused():
 
 
 @given(st.text(), st.text(), st.integers())
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_any_input_gives_a_tame_path_or_is_refused(job_id, receipt, n):
     for build in (lambda: callback_path(job_id, receipt), lambda: render_path(job_id, n), lambda: render_path("j", n)):
         try:

@@ -88,7 +88,7 @@ def test_every_dialect_of_the_job_as_a_callback(sample):
     assert (found.job_id, found.readable) == ("job_7Qa1", True)
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(st.binary(max_size=100) | VALUES.map(lambda value: json.dumps(value).encode()))
 @example(b'{"id": "\\ud800", "status": "\\ud800"}')
 def test_never_raises_and_never_gives_a_bad_id(body):

@@ -105,7 +105,7 @@ def test_what_is_not_looked_at_has_nothing_to_be_masked(text):
 
 
 @given(PLAIN)
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_whatever_is_logged_can_be_written_as_json(value):
     json.dumps(redacted(value))
 

@@ -173,7 +173,7 @@ def test_foreign_words_are_one_short_line():
     assert error.message.endswith("…")
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(st.integers(100, 999), HEADERS, st.binary(max_size=60) | VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_answer_is_one_of_ours(status, headers, body):
     error = refusal(status, headers, body, doing="trying it")

@@ -129,7 +129,7 @@ def test_words_in_any_case_and_nonsense_beside_them():
     assert found == RenderReport(RenderPhase.QUEUED, said="Queued")
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(VALUES, st.sampled_from([200, 404, 500]))
 def test_any_value_is_a_report_or_ours(document, status_code):
     try:

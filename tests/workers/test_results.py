@@ -209,7 +209,7 @@ def test_a_message_of_a_job_under_way_is_no_error():
     assert read_result({"id": JOB, "status": "PROCESSING", "message": "on it"}, job_id=JOB).error is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(VALUES)
 def test_any_value_is_a_result_or_ours(document):
     try:

@@ -170,7 +170,7 @@ VALUES = st.recursive(
 FIELDS = st.sampled_from([*RenderRule.model_fields, "other"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.text() | st.builds("[t]\n{} = {}".format, FIELDS, st.text()) | st.builds("[t]\nsize = {{{}}}".format, st.text())
 )
@@ -181,7 +181,7 @@ def test_any_text_gives_rules_or_our_error(text: str) -> None:
         return
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(VALUES | st.dictionaries(FIELDS, VALUES, max_size=4))
 def test_what_passes_can_be_sent(value: object) -> None:
     try:

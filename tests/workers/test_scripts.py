@@ -32,7 +32,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=VALUES)
 def test_any_value_arrives_as_it_is(redis: Redis, value: object) -> None:
     # Numbers go back as text: a script answers whole numbers only, and its JSON keeps 14 digits.

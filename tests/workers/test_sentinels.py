@@ -70,7 +70,7 @@ def test_an_address_that_cannot_be_used_is_a_setting_to_mend_and_stays_secret(re
 
 
 @given(st.text(max_size=40).map("redis+sentinel://{}".format))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_any_address_is_read_or_refused(url):
     safe_url(url)
     with contextlib.suppress(InvalidSettings):

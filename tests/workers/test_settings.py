@@ -285,7 +285,7 @@ TEXTS = st.text(max_size=30) | st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from([*NAMES, "SWIFTIA_KEY"]), TEXTS))
 def test_any_text_gives_settings_or_our_error(env: dict[str, str]) -> None:
     try:

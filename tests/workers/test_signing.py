@@ -54,7 +54,7 @@ def test_one_change_anywhere_is_noticed(body, change, where):
     ),
     secrets=st.lists(st.binary(), max_size=2),
 )
-@settings(max_examples=200)
+@settings(max_examples=400)
 def test_any_headers_are_verified_or_refused_as_ours(body, headers, secrets):
     with pytest.raises(Unauthorized):
         verify(body, headers, secrets=secrets, now=NOW)

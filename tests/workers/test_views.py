@@ -127,7 +127,7 @@ def test_a_finished_job_is_whole_and_a_fresh_one_is_at_the_start():
     renders=st.lists(st.floats(0, 1), max_size=5),
     planned=st.booleans(),
 )
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_progress_stays_between_nought_and_one(state, upstream, renders, planned):
     assert 0.0 <= job_progress(state, upstream=upstream, renders=renders, planned=planned) <= 1.0
 
@@ -142,7 +142,7 @@ def test_a_render_only_comes_forward(said):
 
 
 @given(st.dictionaries(st.sampled_from(["created", "updated", "cost", "progress", "reason"]), st.text(max_size=20)))
-@settings(max_examples=100)
+@settings(max_examples=200)
 def test_strange_fields_do_no_harm(fields):
     summary = summaries.summary_of_job("job_1", {**fields, "state": "waiting"}, [])
     assert 0.0 <= summary.progress <= 1.0
